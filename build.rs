@@ -1,0 +1,116 @@
+//! Names the shared library as C programs expect it, and generates its headers.
+//!
+//! The headers go to `OUT_DIR`, where a test compares them with those that are checked in. With
+//! `SHMCOMM_UPDATE_HEADERS` set they replace those.
+
+use std::path::{Path, PathBuf};
+use std::{env, fs, io};
+
+use cbindgen::{Config, DocumentationStyle, Language};
+
+const SONAME: &str = "libshmcomm.so.0";
+
+fn main() {
+    println!("cargo::rerun-if-changed=build.rs");
+    println!("cargo::rerun-if-changed=src");
+    println!("cargo::rerun-if-changed=core/src/environment.rs");
+    println!("cargo::rerun-if-env-changed=SHMCOMM_UPDATE_HEADERS");
+    println!("cargo::rustc-cdylib-link-arg=-Wl,-soname,{SONAME}");
+    println!("cargo::rustc-cdylib-link-arg=-Wl,-z,defs");
+
+    let root = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").expect("set by cargo"));
+    let out = PathBuf::from(env::var_os("OUT_DIR").expect("set by cargo"));
+    let directory = if env::var_os("SHMCOMM_UPDATE_HEADERS").is_some() {
+        println!("cargo::rerun-if-changed=include");
+        root.join("include")
+    } else {
+        out.clone()
+    };
+    comm_header(&root).write_to_file(directory.join("comm.h"));
+
+    if let Err(error) = link_soname(&out) {
+        println!("cargo::warning=no symbolic link {SONAME} beside the library: {error}");
+    }
+}
+
+/// Programs ask for the library by its soname, also those that run from the target directory.
+fn link_soname(out: &Path) -> io::Result<()> {
+    // OUT_DIR is PROFILE/build/PACKAGE/out, and the library is in PROFILE.
+    let profile = out.ancestors().nth(3).ok_or(io::ErrorKind::NotFound)?;
+    let link = profile.join(SONAME);
+    if let Err(error) = fs::remove_file(&link)
+        && error.kind() != io::ErrorKind::NotFound
+    {
+        return Err(error);
+    }
+    std::os::unix::fs::symlink("libshmcomm.so", link)
+}
+
+fn comm_header(root: &Path) -> cbindgen::Bindings {
+    let environment = fs::read_to_string(root.join("core/src/environment.rs"))
+        .expect("the default path and id are defined there");
+    let path = constant(&environment, "DEFAULT_PATH").trim_start_matches('c');
+    let id = constant(&environment, "DEFAULT_ID");
+    generate(
+        root,
+        "comm",
+        &["errno.h", "sys/ipc.h", "sys/shm.h", "string.h"],
+        &include_str!("src/comm.h.in")
+            .replace("@DEFAULT_PATH@", path)
+            .replace("@DEFAULT_ID@", id),
+        &["shmc_comm_key"],
+    )
+}
+
+/// The value of a constant as it is written; cbindgen drops strings and turns hexadecimal numbers
+/// into decimal ones.
+fn constant<'a>(source: &'a str, name: &str) -> &'a str {
+    source
+        .lines()
+        .find_map(|line| {
+            line.strip_prefix(&format!("pub const {name}: "))?
+                .split_once(" = ")?
+                .1
+                .strip_suffix(';')
+        })
+        .unwrap_or_else(|| panic!("no constant {name}"))
+}
+
+/// The header of one section of the C edge, with `preamble` between its includes and its functions.
+fn generate(
+    root: &Path,
+    section: &str,
+    includes: &[&str],
+    preamble: &str,
+    written_by_hand: &[&str],
+) -> cbindgen::Bindings {
+    let source = root.join(format!("src/{section}.rs"));
+    let guard = format!("SHMCOMM_{}_H", section.to_uppercase());
+    let config = Config {
+        language: Language::C,
+        documentation_style: DocumentationStyle::Doxy,
+        // The include guard stands here and in the trailer, for cbindgen ends its own before that.
+        header: Some(format!(
+            "/* {section}.h, generated from src/{section}.rs: do not edit. */\n\n\
+             #ifndef {guard}\n#define {guard}"
+        )),
+        no_includes: true,
+        sys_includes: includes.iter().map(ToString::to_string).collect(),
+        after_includes: Some(format!(
+            "\n{preamble}\n#ifdef __cplusplus\nextern \"C\" {{\n#endif"
+        )),
+        trailer: Some(format!(
+            "#ifdef __cplusplus\n}}\n#endif\n\n#endif /* {guard} */"
+        )),
+        export: cbindgen::ExportConfig {
+            exclude: written_by_hand.iter().map(ToString::to_string).collect(),
+            ..Default::default()
+        },
+        ..Default::default()
+    };
+    cbindgen::Builder::new()
+        .with_config(config)
+        .with_src(source)
+        .generate()
+        .expect("cbindgen reads the C edge")
+}

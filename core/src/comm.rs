@@ -1,0 +1,158 @@
+//! Layer 1: the five functions of a hand-written `comm.c`, where their key comes from, and their
+//! three aids.
+//!
+//! The key is made by `ftok(3)` at each call, from the path and the project id that the environment
+//! names (`COMM_PATH_NAME`, `COMM_PROJ_ID`), else from what the program [chose](choose_key), else
+//! from [`DEFAULT_PATH`] and [`DEFAULT_ID`]; where nobody chose the path and it does not exist, from
+//! the id alone. The environment is read once, at the first call that asks for it.
+
+use core::ffi::{CStr, c_int, c_void};
+
+use crate::environment::{self, Settings};
+use crate::error::{Call, Errno, Error};
+use crate::explain::{self, Attempt};
+use crate::key::Key;
+use crate::{stale, sys, sysv};
+
+pub use crate::environment::{DEFAULT_ID, DEFAULT_PATH};
+
+/// The low 24 bits of the key where there is no default path to make it from: "tmp".
+const FALLBACK: c_int = 0x0074_6d70;
+
+/// How often a waiting [`get`] looks again.
+const LOOK_AGAIN_MS: i64 = 5;
+
+/// Makes the segment of this program's key, `size` bytes, for everybody to read and write (0666).
+///
+/// With `COMM_RECLAIM=1` it takes the place of one that is provably left over.
+#[inline]
+pub fn create(size: usize) -> Result<c_int, Error> {
+    let settings = environment::settings();
+    let key = key(settings)?;
+    match create_at(key, size) {
+        Err(error) if settings.reclaim() => create_again(key, size, error),
+        result => result,
+    }
+}
+
+/// The segment of this program's key.
+///
+/// With `COMM_WAIT_MS` set, it waits up to so many milliseconds for it to appear.
+#[inline]
+pub fn get() -> Result<c_int, Error> {
+    let settings = environment::settings();
+    match get_now(settings) {
+        Err(error) if settings.wait_ms() > 0 => get_later(settings, error),
+        result => result,
+    }
+}
+
+/// Attaches a segment, writable, at an address of the kernel's choice.
+#[inline]
+pub fn attach(id: c_int) -> Result<*mut c_void, Error> {
+    sysv::attach(id)
+}
+
+/// Detaches the segment that is attached at this address.
+///
+/// # Safety
+///
+/// Nothing in this process may use the memory any more.
+#[inline]
+pub unsafe fn detach(address: *const c_void) -> Result<(), Error> {
+    // SAFETY: the caller's promise.
+    unsafe { sysv::detach(address) }
+}
+
+/// Removes a segment: its key is free at once, its memory when the last process detaches.
+#[inline]
+pub fn destroy(id: c_int) -> Result<(), Error> {
+    sysv::remove(id)
+}
+
+/// Takes the path (`None`: the default one) and the project id that the program itself chose. Only
+/// the first choice counts, and only before the first call that needs a key.
+pub fn choose_key(path: Option<&CStr>, id: c_int) {
+    environment::choose(path, id);
+}
+
+/// Reports a failure as `comm.c` does, by `perror(3)` except for attach and detach; with
+/// `COMM_EXPLAIN=1` explains it in one more line on stderr. Leaves `errno` at the failure's.
+#[cold]
+#[inline(never)]
+pub fn report(error: Error, attempt: Attempt) {
+    if !matches!(attempt, Attempt::Attach(_) | Attempt::Detach(_)) {
+        sys::perror(error.call(), error.errno());
+    }
+    let settings = environment::settings();
+    if settings.explain() {
+        explain::print(attempt, error, key(settings).ok(), settings.path());
+    }
+    sys::set_errno(error.errno());
+}
+
+#[inline]
+fn key(settings: Settings) -> Result<Key, Error> {
+    match Key::from_shared_path(settings.path(), settings.id()) {
+        Err(error) => key_without_path(settings, error),
+        result => result,
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn key_without_path(settings: Settings, error: Error) -> Result<Key, Error> {
+    if settings.path_is_default() && error.errno() == Errno::ENOENT {
+        Ok(Key::from_raw(settings.id() << 24 | FALLBACK))
+    } else {
+        Err(error)
+    }
+}
+
+#[inline]
+fn create_at(key: Key, size: usize) -> Result<c_int, Error> {
+    sysv::get(key, size, sysv::CREATE | sysv::EXCLUSIVE | 0o666)
+}
+
+#[cold]
+#[inline(never)]
+fn create_again(key: Key, size: usize, error: Error) -> Result<c_int, Error> {
+    if error.errno() != Errno::EEXIST {
+        return Err(error);
+    }
+    match sysv::get(key, 0, 0) {
+        Ok(id) if !stale::clear(id) => Err(error),
+        _ => create_at(key, size),
+    }
+}
+
+#[inline]
+fn get_now(settings: Settings) -> Result<c_int, Error> {
+    sysv::get(key(settings)?, 0, sysv::CREATE)
+}
+
+#[cold]
+#[inline(never)]
+fn get_later(settings: Settings, mut error: Error) -> Result<c_int, Error> {
+    let end = sys::monotonic_clock_ms().saturating_add(settings.wait_ms());
+    while is_absent(error) {
+        let left = end.saturating_sub(sys::monotonic_clock_ms());
+        if left <= 0 {
+            break;
+        }
+        sys::sleep_ms(left.min(LOOK_AGAIN_MS));
+        match get_now(settings) {
+            Err(again) => error = again,
+            found => return found,
+        }
+    }
+    Err(error)
+}
+
+/// Whether the segment, or the path that its key is made from, may still come.
+fn is_absent(error: Error) -> bool {
+    match error.call() {
+        Call::Ftok => error.errno() == Errno::ENOENT,
+        _ => error.errno() == Errno::EINVAL,
+    }
+}

@@ -1,0 +1,137 @@
+//! The error of every call: which system call failed, and with which `errno`.
+
+use core::ffi::{CStr, c_int};
+use core::fmt;
+
+use crate::sys;
+
+/// A value of `errno`, as the system gave it.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Errno(c_int);
+
+impl Errno {
+    /// Permission denied by the mode bits.
+    pub const EACCES: Self = Self(libc::EACCES);
+    /// The name is taken.
+    pub const EEXIST: Self = Self(libc::EEXIST);
+    /// Removed while it was in use.
+    pub const EIDRM: Self = Self(libc::EIDRM);
+    /// An argument is out of its range, or what it names does not exist.
+    pub const EINVAL: Self = Self(libc::EINVAL);
+    /// A path has too many symbolic links.
+    pub const ELOOP: Self = Self(libc::ELOOP);
+    /// A path is too long.
+    pub const ENAMETOOLONG: Self = Self(libc::ENAMETOOLONG);
+    /// Nothing of that name.
+    pub const ENOENT: Self = Self(libc::ENOENT);
+    /// Not enough memory or address space.
+    pub const ENOMEM: Self = Self(libc::ENOMEM);
+    /// A limit of the system, or the memory behind a file system, is used up.
+    pub const ENOSPC: Self = Self(libc::ENOSPC);
+    /// A part of a path is not a directory.
+    pub const ENOTDIR: Self = Self(libc::ENOTDIR);
+    /// Only the owner may do that.
+    pub const EPERM: Self = Self(libc::EPERM);
+    /// No such process.
+    pub const ESRCH: Self = Self(libc::ESRCH);
+
+    /// Takes a value of `errno` as it is, known or not.
+    pub const fn from_raw(errno: c_int) -> Self {
+        Self(errno)
+    }
+
+    /// The value as C knows it.
+    pub const fn raw(self) -> c_int {
+        self.0
+    }
+}
+
+/// The system's own description, as `strerror(3)` gives it.
+impl fmt::Display for Errno {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut text = [0; 128];
+        match sys::strerror(*self, &mut text) {
+            Some(text) => f.write_str(text),
+            None => write!(f, "errno {}", self.0),
+        }
+    }
+}
+
+impl core::error::Error for Errno {}
+
+/// The system call that failed.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[non_exhaustive]
+pub enum Call {
+    /// `ftok(3)`
+    Ftok,
+    /// `shmget(2)`
+    Shmget,
+    /// `shmat(2)`
+    Shmat,
+    /// `shmdt(2)`
+    Shmdt,
+    /// `shmctl(2)`
+    Shmctl,
+}
+
+impl Call {
+    /// Its name, as `perror(3)` takes it.
+    pub const fn name(self) -> &'static CStr {
+        match self {
+            Self::Ftok => c"ftok",
+            Self::Shmget => c"shmget",
+            Self::Shmat => c"shmat",
+            Self::Shmdt => c"shmdt",
+            Self::Shmctl => c"shmctl",
+        }
+    }
+
+    /// The error of this call.
+    pub const fn failed(self, errno: Errno) -> Error {
+        Error { call: self, errno }
+    }
+}
+
+impl fmt::Display for Call {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name().to_str().unwrap_or_default())
+    }
+}
+
+/// A system call that failed, and why.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, thiserror::Error)]
+#[error("{call}: {errno}")]
+pub struct Error {
+    call: Call,
+    errno: Errno,
+}
+
+impl Error {
+    /// Which call failed.
+    pub const fn call(&self) -> Call {
+        self.call
+    }
+
+    /// The `errno` it failed with.
+    pub const fn errno(&self) -> Errno {
+        self.errno
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_prints_its_call_and_the_systems_description() {
+        let error = Call::Shmget.failed(Errno::EEXIST);
+        assert_eq!(error.to_string(), "shmget: File exists");
+    }
+
+    #[test]
+    fn an_unknown_errno_is_printed_too() {
+        let text = Errno::from_raw(99_999).to_string();
+        assert!(text.contains("99999"), "{text}");
+    }
+}

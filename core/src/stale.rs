@@ -1,0 +1,132 @@
+//! Is what lies there left over from a process that is gone?
+
+use core::ffi::c_int;
+
+use crate::error::{Errno, Error};
+use crate::sys::{self, ProcessStat};
+use crate::sysv::{self, Info};
+
+/// In which state a System V segment is found. Only [`Self::is_left_over`] may be replaced; what
+/// cannot be told counts as in use.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum State {
+    /// There is no such segment (any more).
+    Absent,
+    /// It belongs to another user.
+    Foreign,
+    /// It belongs to this user, and somebody is attached.
+    Attached,
+    /// It belongs to this user, and nobody is attached.
+    Unattached(Creator),
+    /// The kernel does not say.
+    Unknown,
+}
+
+/// What became of the process that made a segment.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Creator {
+    /// It has ended.
+    Dead,
+    /// A process of its number runs, and may be it.
+    Alive,
+    /// It cannot be told: another pid namespace, or no `/proc`.
+    Unknown,
+}
+
+impl State {
+    /// Nobody uses it, and nobody will who made it.
+    pub fn is_left_over(self) -> bool {
+        self == Self::Unattached(Creator::Dead)
+    }
+}
+
+/// The state of the segment, from what [`sysv::info`] says of it.
+pub fn state(info: &Result<Info, Error>) -> State {
+    match info {
+        Ok(info) if info.uid() != sys::effective_uid() => State::Foreign,
+        Ok(info) if info.attached() != 0 => State::Attached,
+        Ok(info) => State::Unattached(creator(info)),
+        Err(error) => match error.errno() {
+            Errno::EINVAL | Errno::EIDRM => State::Absent,
+            Errno::EACCES => State::Foreign,
+            _ => State::Unknown,
+        },
+    }
+}
+
+/// Removes the segment if it is left over; whether it is gone.
+pub fn clear(id: c_int) -> bool {
+    match state(&sysv::info(id)) {
+        State::Absent => true,
+        state => state.is_left_over() && sysv::remove(id).is_ok(),
+    }
+}
+
+/// What became of the segment's creator.
+pub fn creator(info: &Info) -> Creator {
+    if info.creator_pid() <= 0 {
+        return Creator::Unknown;
+    }
+    if !sys::process_exists(info.creator_pid()) {
+        return Creator::Dead;
+    }
+    match sys::process_stat(info.creator_pid()) {
+        Some(stat) if has_ended(&stat) || started_after(&stat, info.change_time()) => Creator::Dead,
+        Some(_) => Creator::Alive,
+        None => Creator::Unknown,
+    }
+}
+
+/// Whether all its threads have ended, and it only waits to be reaped.
+fn has_ended(stat: &ProcessStat) -> bool {
+    matches!(stat.state, b'Z' | b'X') && stat.threads <= 1
+}
+
+/// Whether it started after this time, in seconds since 1970. A clock that was set backwards since
+/// then makes this say no.
+fn started_after(stat: &ProcessStat, time: i64) -> bool {
+    /// Times of segments are in whole seconds, and a leap second moves the clock.
+    const MARGIN_MS: i64 = 2000;
+
+    let age_ms = sys::boot_clock_ms().saturating_sub(stat.start_ms);
+    let start_ms = sys::wall_clock_ms().saturating_sub(age_ms);
+    start_ms > time.saturating_mul(1000).saturating_add(MARGIN_MS)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_process_has_ended_when_no_thread_of_it_is_left() {
+        for (state, threads, ended) in [
+            (b'S', 1, false),
+            (b'R', 3, false),
+            (b'Z', 3, false),
+            (b'Z', 1, true),
+            (b'X', 0, true),
+        ] {
+            let stat = ProcessStat {
+                state,
+                threads,
+                start_ms: 0,
+            };
+            assert_eq!(has_ended(&stat), ended);
+        }
+    }
+
+    #[test]
+    fn this_process_runs_and_started_before_now() {
+        let id = sysv::get(crate::key::Key::PRIVATE, 1, sysv::CREATE | 0o600).unwrap();
+        let info = sysv::info(id);
+        let cleared = clear(id);
+        let _ = sysv::remove(id);
+        let info = info.unwrap();
+        assert_eq!(creator(&info), Creator::Alive);
+        assert!(!cleared);
+        let before_this_process = info.with(info.creator_pid(), info.change_time() - 1_000_000);
+        assert_eq!(creator(&before_this_process), Creator::Dead);
+        let elsewhere = info.with(0, info.change_time());
+        assert_eq!(creator(&elsewhere), Creator::Unknown);
+    }
+}

@@ -1,0 +1,17 @@
+//! The C edge of shmcomm: it converts arguments, calls the core, and maps the result. All logic is
+//! in the package `shmcomm`.
+#![no_std]
+
+mod comm;
+
+use core::panic::PanicInfo;
+
+/// Nothing in this library panics: with the feature `prove-panic-free` the linker proves it.
+#[panic_handler]
+fn panic(_: &PanicInfo<'_>) -> ! {
+    unsafe extern "C" {
+        #[cfg_attr(not(feature = "prove-panic-free"), link_name = "abort")]
+        safe fn shmcomm_has_a_path_to_a_panic() -> !;
+    }
+    shmcomm_has_a_path_to_a_panic()
+}

@@ -1,0 +1,284 @@
+//! What the black-box tests share: the library as a C programmer gets it, C programs built against
+//! it, and keys of a test's own.
+#![allow(dead_code)]
+
+use std::ffi::{CString, OsStr};
+use std::io::Write;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::{env, fs, io};
+
+/// A directory that cargo gives the tests, inside its target directory.
+pub const TEMPORARY: &str = env!("CARGO_TARGET_TMPDIR");
+pub const ROOT: &str = env!("CARGO_MANIFEST_DIR");
+
+/// The library that `cargo build --release` leaves, built into a target directory of the tests' own,
+/// under the linker's proof that nothing in it panics.
+pub fn library() -> &'static Path {
+    static DIRECTORY: OnceLock<PathBuf> = OnceLock::new();
+    DIRECTORY.get_or_init(|| {
+        let target = Path::new(TEMPORARY).join("library");
+        let cargo = env::var_os("CARGO").unwrap_or("cargo".into());
+        run(Command::new(cargo)
+            .args(["build", "--release", "--offline", "--package", "libshmcomm"])
+            .args(["--features", "prove-panic-free", "--target-dir"])
+            .arg(&target)
+            .current_dir(ROOT)
+            .env_remove("CARGO_BUILD_TARGET"));
+        target.join("release")
+    })
+}
+
+/// Runs a command that must succeed.
+pub fn run(command: &mut Command) -> Output {
+    let output = command
+        .output()
+        .unwrap_or_else(|error| panic!("{command:?}: {error}"));
+    assert!(
+        output.status.success(),
+        "{command:?}: {}\n{}{}",
+        output.status,
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    );
+    output
+}
+
+/// Says on stderr that a test, or a part of it, does not run here.
+///
+/// A lack of a tool fails instead where `SHMCOMM_TEST_ALL` is set, as it is in continuous
+/// integration.
+pub fn skip_without(tool: &str) {
+    assert!(
+        env::var_os("SHMCOMM_TEST_ALL").is_none(),
+        "{tool} is not installed"
+    );
+    skip(&format!("{tool} is not installed"));
+}
+
+pub fn skip(reason: &str) {
+    let test = std::thread::current().name().unwrap_or("").to_owned();
+    // Not eprintln!, whose output is not shown for a test that passes.
+    let _ = writeln!(io::stderr(), "SKIPPED {test}: {reason}");
+}
+
+/// Whether a program can be found; otherwise the test skips what needs it.
+pub fn has(tool: &str) -> bool {
+    let found = env::split_paths(&env::var_os("PATH").unwrap_or_default())
+        .any(|directory| directory.join(tool).is_file());
+    if !found {
+        skip_without(tool);
+    }
+    found
+}
+
+/// The C compiler of this machine, `CC` respected.
+pub fn cc() -> Command {
+    let target = env!("TARGET");
+    cc::Build::new()
+        .no_default_flags(true)
+        .cargo_metadata(false)
+        .target(target)
+        .host(target)
+        .opt_level(0)
+        .get_compiler()
+        .to_command()
+}
+
+/// A C source of the tests.
+pub fn source(name: &str) -> PathBuf {
+    Path::new(ROOT).join("tests/c").join(name)
+}
+
+/// How a program gets the five functions.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub enum Link<'a> {
+    Shared,
+    Static,
+    /// A directory with another `libshmcomm.so`.
+    Other(&'a Path),
+}
+
+/// Builds a program; `command` is the compiler with flags and sources.
+pub fn build(command: &mut Command, link: Link<'_>, program: &Path) -> PathBuf {
+    command.arg("-I").arg(Path::new(ROOT).join("include"));
+    command.arg("-o").arg(program);
+    let directory = match link {
+        Link::Other(directory) => directory,
+        Link::Shared | Link::Static => library(),
+    };
+    if link == Link::Static {
+        command.arg(directory.join("libshmcomm.a"));
+    } else {
+        command.arg("-L").arg(directory).arg("-lshmcomm");
+        command.arg(format!("-Wl,-rpath,{}", directory.display()));
+    }
+    run(command);
+    program.to_owned()
+}
+
+/// A directory of a test's own, whose files make keys of its own. When the test ends, however it
+/// ends, the directory is gone, and so are the segments of those keys.
+pub struct Sandbox(PathBuf);
+
+impl Sandbox {
+    pub fn new() -> Self {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let sandboxes = Path::new(TEMPORARY).join("sandboxes");
+        fs::create_dir_all(&sandboxes).unwrap();
+        sweep(&sandboxes);
+        loop {
+            let number = COUNT.fetch_add(1, Ordering::Relaxed);
+            let directory = sandboxes.join(format!("{}-{number}", std::process::id()));
+            fs::create_dir(&directory).unwrap();
+            let sandbox = Self(directory);
+            // ftok takes few bits of a file's identity: another file may have the same.
+            if segments_of(&sandbox.0).is_empty() {
+                return sandbox;
+            }
+            std::mem::forget(sandbox);
+        }
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+
+    pub fn join(&self, name: impl AsRef<Path>) -> PathBuf {
+        self.0.join(name)
+    }
+
+    /// The key of the directory itself.
+    pub fn key(&self) -> libc::key_t {
+        ftok(&self.0, 0x66)
+    }
+
+    /// The segments of all keys that the directory makes.
+    pub fn segments(&self) -> Vec<Segment> {
+        segments_of(&self.0)
+    }
+
+    /// A program with this directory as the path of its key.
+    pub fn command(&self, program: impl AsRef<OsStr>) -> Command {
+        let mut command = Command::new(program);
+        for (name, _) in env::vars_os() {
+            if name.as_bytes().starts_with(b"COMM_") {
+                command.env_remove(name);
+            }
+        }
+        command.env("COMM_PATH_NAME", &self.0);
+        command
+    }
+}
+
+impl Drop for Sandbox {
+    fn drop(&mut self) {
+        clear(&self.0);
+    }
+}
+
+/// Removes what tests left that were killed.
+fn sweep(sandboxes: &Path) {
+    for entry in fs::read_dir(sandboxes).into_iter().flatten().flatten() {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let pid = name.split('-').next().and_then(|pid| pid.parse().ok());
+        if pid.is_some_and(|pid: i32| {
+            // SAFETY: signal 0 is never delivered.
+            unsafe { libc::kill(pid, 0) == -1 && *libc::__errno_location() == libc::ESRCH }
+        }) {
+            clear(&entry.path());
+        }
+    }
+}
+
+fn clear(directory: &Path) {
+    for segment in segments_of(directory) {
+        // SAFETY: takes no buffer.
+        unsafe { libc::shmctl(segment.id, libc::IPC_RMID, std::ptr::null_mut()) };
+    }
+    let _ = fs::remove_dir_all(directory);
+}
+
+/// The segments whose keys come from this directory, with any project id.
+fn segments_of(directory: &Path) -> Vec<Segment> {
+    const PATH_BITS: libc::key_t = 0x00ff_ffff;
+    let key = ftok(directory, 0) & PATH_BITS;
+    let mut segments = segments();
+    segments.retain(|segment| segment.key != 0 && segment.key & PATH_BITS == key);
+    segments
+}
+
+pub fn ftok(path: &Path, id: i32) -> libc::key_t {
+    let path = CString::new(path.as_os_str().as_bytes()).unwrap();
+    // SAFETY: the path ends with NUL.
+    unsafe { libc::ftok(path.as_ptr(), id) }
+}
+
+/// A line of `/proc/sysvipc/shm`.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Segment {
+    pub key: libc::key_t,
+    pub id: i32,
+    /// Permission bits, and 01000 where it is removed but still attached.
+    pub mode: u32,
+    pub size: u64,
+    pub creator: i32,
+    pub attached: u64,
+    pub uid: u32,
+}
+
+pub fn segments() -> Vec<Segment> {
+    let text = fs::read_to_string("/proc/sysvipc/shm").unwrap();
+    let parse = |line: &str| {
+        let mut fields = line.split_whitespace();
+        let mut field = || fields.next().unwrap();
+        Segment {
+            key: field().parse().unwrap(),
+            id: field().parse().unwrap(),
+            mode: u32::from_str_radix(field(), 8).unwrap(),
+            size: field().parse().unwrap(),
+            creator: field().parse().unwrap(),
+            attached: (field(), field()).1.parse().unwrap(),
+            uid: field().parse().unwrap(),
+        }
+    };
+    text.lines().skip(1).map(parse).collect()
+}
+
+/// The segment with this key.
+pub fn segment(key: libc::key_t) -> Option<Segment> {
+    segments().into_iter().find(|segment| segment.key == key)
+}
+
+/// A process that is killed when the test ends.
+pub struct Child(pub std::process::Child);
+
+impl Child {
+    pub fn start(command: &mut Command) -> Self {
+        command.stdin(Stdio::piped()).stdout(Stdio::piped());
+        Self(command.spawn().unwrap())
+    }
+
+    pub fn kill(&mut self) {
+        self.0.kill().unwrap();
+        self.0.wait().unwrap();
+    }
+}
+
+impl Drop for Child {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+pub fn stdout(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+pub fn stderr(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
