@@ -18,6 +18,10 @@ fn main() {
     println!("cargo::rustc-cdylib-link-arg=-Wl,-soname,{SONAME}");
     println!("cargo::rustc-cdylib-link-arg=-Wl,-z,defs");
 
+    // The tests ask for the C compiler of this target.
+    let target = env::var("TARGET").expect("set by cargo");
+    println!("cargo::rustc-env=TARGET={target}");
+
     let root = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").expect("set by cargo"));
     let out = PathBuf::from(env::var_os("OUT_DIR").expect("set by cargo"));
     let directory = if env::var_os("SHMCOMM_UPDATE_HEADERS").is_some() {

@@ -120,6 +120,24 @@ pub fn build(command: &mut Command, link: Link<'_>, program: &Path) -> PathBuf {
     program.to_owned()
 }
 
+/// Builds the C `comm.c` as a shared library, for keys made from this path.
+pub fn build_reference(path: &Path, library: &Path) {
+    run(cc()
+        .args([
+            "-O2",
+            "-shared",
+            "-fPIC",
+            "-Wl,-soname,libshmcomm.so.0",
+            "-I",
+        ])
+        .arg(Path::new(ROOT).join("include"))
+        .arg(format!("-D_PATH_NAME_=\"{}\"", path.display()))
+        .arg("-o")
+        .arg(library)
+        .arg(source("reference.c")));
+    let _ = std::os::unix::fs::symlink(library, library.with_extension("so.0"));
+}
+
 /// A directory of a test's own, whose files make keys of its own. When the test ends, however it
 /// ends, the directory is gone, and so are the segments of those keys.
 pub struct Sandbox(PathBuf);
