@@ -1,7 +1,7 @@
 //! Names the shared library as C programs expect it, and generates its headers.
 //!
-//! The headers go to `OUT_DIR`, where a test compares them with those that are checked in. With
-//! `SHMCOMM_UPDATE_HEADERS` set they replace those.
+//! The headers go to `OUT_DIR`, where a test compares them with those that are checked in; with
+//! `SHMCOMM_UPDATE_HEADERS` set, also into their place.
 
 use std::path::{Path, PathBuf};
 use std::{env, fs, io};
@@ -24,13 +24,12 @@ fn main() {
 
     let root = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").expect("set by cargo"));
     let out = PathBuf::from(env::var_os("OUT_DIR").expect("set by cargo"));
-    let directory = if env::var_os("SHMCOMM_UPDATE_HEADERS").is_some() {
+    let comm = comm_header(&root);
+    comm.write_to_file(out.join("comm.h"));
+    if env::var_os("SHMCOMM_UPDATE_HEADERS").is_some() {
         println!("cargo::rerun-if-changed=include");
-        root.join("include")
-    } else {
-        out.clone()
-    };
-    comm_header(&root).write_to_file(directory.join("comm.h"));
+        comm.write_to_file(root.join("include/comm.h"));
+    }
 
     if let Err(error) = link_soname(&out) {
         println!("cargo::warning=no symbolic link {SONAME} beside the library: {error}");

@@ -19,17 +19,20 @@ pub const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 /// under the linker's proof that nothing in it panics.
 pub fn library() -> &'static Path {
     static DIRECTORY: OnceLock<PathBuf> = OnceLock::new();
-    DIRECTORY.get_or_init(|| {
-        let target = Path::new(TEMPORARY).join("library");
-        let cargo = env::var_os("CARGO").unwrap_or("cargo".into());
-        run(Command::new(cargo)
-            .args(["build", "--release", "--offline", "--package", "libshmcomm"])
-            .args(["--features", "prove-panic-free", "--target-dir"])
-            .arg(&target)
-            .current_dir(ROOT)
-            .env_remove("CARGO_BUILD_TARGET"));
-        target.join("release")
-    })
+    DIRECTORY.get_or_init(|| build_library("library", &[]))
+}
+
+/// Builds the library into its own target directory; the directory that holds it.
+pub fn build_library(target: &str, profile: &[(&str, &str)]) -> PathBuf {
+    let target = Path::new(TEMPORARY).join(target);
+    let cargo = env::var_os("CARGO").unwrap_or("cargo".into());
+    let mut command = Command::new(cargo);
+    command.args(["build", "--release", "--offline", "--package", "libshmcomm"]);
+    command.args(["--features", "prove-panic-free", "--target-dir"]);
+    command.arg(&target).current_dir(ROOT);
+    command.env_remove("CARGO_BUILD_TARGET");
+    run(command.envs(profile.iter().copied()));
+    target.join("release")
 }
 
 /// Runs a command that must succeed.
@@ -122,6 +125,7 @@ pub fn build(command: &mut Command, link: Link<'_>, program: &Path) -> PathBuf {
 
 /// Builds the C `comm.c` as a shared library, for keys made from this path.
 pub fn build_reference(path: &Path, library: &Path) {
+    // Debugging information is for abidiff.
     run(cc()
         .args([
             "-O2",
@@ -299,4 +303,23 @@ pub fn stdout(output: &Output) -> String {
 
 pub fn stderr(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+pub const NOBODY: u32 = 65534;
+
+pub fn is_root() -> bool {
+    // SAFETY: takes no argument.
+    unsafe { libc::geteuid() == 0 }
+}
+
+/// Makes another user the owner of a segment; only root can.
+pub fn give_to_nobody(id: i32) {
+    // SAFETY: all zeros are a valid value.
+    let mut info: libc::shmid_ds = unsafe { std::mem::zeroed() };
+    // SAFETY: the buffer is of the type that both calls take.
+    unsafe {
+        assert_eq!(libc::shmctl(id, libc::IPC_STAT, &mut info), 0);
+        info.shm_perm.uid = NOBODY;
+        assert_eq!(libc::shmctl(id, libc::IPC_SET, &mut info), 0);
+    }
 }

@@ -1,0 +1,381 @@
+//! The three aids, `COMM_RECLAIM`, `COMM_WAIT_MS` and `COMM_EXPLAIN`, each off unless it is set.
+
+mod support;
+
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
+use std::{fs, thread};
+
+use support::{Child, Link, Sandbox};
+
+struct Driver {
+    sandbox: Sandbox,
+    program: PathBuf,
+}
+
+impl Driver {
+    fn new() -> Self {
+        let sandbox = Sandbox::new();
+        let program = support::build(
+            support::cc().arg(support::source("driver.c")),
+            Link::Static,
+            &sandbox.join("driver"),
+        );
+        Self { sandbox, program }
+    }
+
+    fn command(&self, variable: &str, arguments: &[&str]) -> Command {
+        let mut command = self.sandbox.command(&self.program);
+        if let Some((name, value)) = variable.split_once('=') {
+            command.env(name, value);
+        }
+        command.args(arguments);
+        command
+    }
+
+    fn run(&self, variable: &str, arguments: &[&str]) -> Output {
+        support::run(&mut self.command(variable, arguments))
+    }
+
+    /// Starts a process and waits until it has come to `pause`.
+    fn start(&self, arguments: &[&str]) -> Child {
+        let mut child = Child::start(&mut self.command("", arguments));
+        let mut lines = BufReader::new(child.0.stdout.take().unwrap()).lines();
+        assert!(lines.any(|line| line.unwrap() == "pause"), "{arguments:?}");
+        child
+    }
+
+    fn id(&self) -> i32 {
+        support::segment(self.sandbox.key()).expect("a segment").id
+    }
+
+    /// That `create` with `COMM_RECLAIM=1` leaves the segment alone.
+    fn assert_kept(&self, why: &str) {
+        let id = self.id();
+        let output = self.run("COMM_RECLAIM=1", &["create", "8", "errno"]);
+        assert_eq!(support::stdout(&output), "create: -2\nerrno: 17\n", "{why}");
+        assert_eq!(support::stderr(&output), "shmget: File exists\n", "{why}");
+        assert_eq!(self.id(), id, "{why}");
+    }
+
+    /// That `create` with `COMM_RECLAIM=1` replaces the segment.
+    fn assert_replaced(&self, why: &str) {
+        let id = self.id();
+        let output = self.run("COMM_RECLAIM=1", &["create", "8"]);
+        assert_eq!(support::stdout(&output), "create: an id\n", "{why}");
+        assert_eq!(support::stderr(&output), "", "{why}");
+        let segment = support::segment(self.sandbox.key()).unwrap();
+        assert_eq!((segment.id == id, segment.size), (false, 8), "{why}");
+    }
+}
+
+#[test]
+fn a_left_over_segment_is_replaced_only_on_demand() {
+    let driver = Driver::new();
+    driver.run("", &["create", "64"]);
+    let id = driver.id();
+    for variable in ["", "COMM_RECLAIM=0"] {
+        let output = driver.run(variable, &["create", "8"]);
+        assert_eq!(support::stdout(&output), "create: -2\n");
+        assert_eq!(driver.id(), id);
+    }
+    driver.assert_replaced("its creator has ended");
+}
+
+#[test]
+fn a_segment_of_a_creator_that_was_killed_is_replaced() {
+    let driver = Driver::new();
+    let mut creator = driver.start(&["create", "64", "at", "pause"]);
+    driver.assert_kept("its creator is attached");
+    creator.0.kill().unwrap();
+    // Not waited for: dead, but not yet reaped.
+    let killed = Instant::now();
+    while support::segment(driver.sandbox.key()).unwrap().attached != 0 {
+        assert!(killed.elapsed() < Duration::from_secs(10));
+        thread::sleep(Duration::from_millis(1));
+    }
+    driver.assert_replaced("its creator is a zombie");
+}
+
+#[test]
+fn a_segment_of_a_living_creator_stays() {
+    let driver = Driver::new();
+    let mut creator = driver.start(&["create", "64", "at", "dt", "pause"]);
+    driver.assert_kept("its creator lives, though not attached");
+    creator.kill();
+    driver.assert_replaced("its creator has ended");
+}
+
+#[test]
+fn a_segment_that_somebody_else_has_attached_stays() {
+    let driver = Driver::new();
+    driver.run("", &["create", "64"]);
+    let mut user = driver.start(&["get", "at", "pause"]);
+    driver.assert_kept("a user is attached");
+    user.kill();
+    driver.assert_replaced("nobody is attached");
+}
+
+#[test]
+fn a_segment_of_another_owner_stays() {
+    if !support::is_root() {
+        return support::skip("only root can give a segment away");
+    }
+    let driver = Driver::new();
+    driver.run("", &["create", "64"]);
+    support::give_to_nobody(driver.id());
+    driver.assert_kept("it belongs to another user");
+}
+
+/// Runs a script as process 1 of a pid namespace with a `/proc` of its own.
+fn in_pid_namespace(driver: &Driver, script: &str) -> Option<String> {
+    if !support::has("unshare") {
+        return None;
+    }
+    let mut command = driver.sandbox.command("unshare");
+    command.args([
+        "--user",
+        "--map-root-user",
+        "--pid",
+        "--fork",
+        "--mount-proc",
+        "sh",
+        "-c",
+    ]);
+    let output = command.arg(script).arg(&driver.program).output().unwrap();
+    let stderr = support::stderr(&output);
+    if stderr.contains("unshare:") || stderr.contains("ns_last_pid") {
+        support::skip(stderr.trim());
+        return None;
+    }
+    Some(support::stdout(&output) + &stderr)
+}
+
+#[test]
+fn a_process_that_got_the_creators_pid_is_not_taken_for_it() {
+    let driver = Driver::new();
+    let script = r#"
+        "$0" create 64 & creator=$!
+        wait $creator
+        sleep 4
+        echo $((creator - 1)) > /proc/sys/kernel/ns_last_pid || exit
+        sleep 60 & other=$!
+        COMM_RECLAIM=1 "$0" create 8
+        kill $other
+        [ $other = $creator ] && echo the same pid
+    "#;
+    let Some(output) = in_pid_namespace(&driver, script) else {
+        return;
+    };
+    assert_eq!(output, "create: an id\ncreate: an id\nthe same pid\n");
+}
+
+#[test]
+fn a_segment_from_another_pid_namespace_stays() {
+    let driver = Driver::new();
+    driver.run("", &["create", "64"]);
+    let script = r#"COMM_RECLAIM=1 "$0" create 8"#;
+    if let Some(output) = in_pid_namespace(&driver, script) {
+        assert_eq!(output, "create: -2\nshmget: File exists\n");
+    }
+}
+
+#[test]
+fn a_client_waits_for_its_server() {
+    let driver = Driver::new();
+    let mut client = driver.command("COMM_WAIT_MS=20000", &["get", "at", "show"]);
+    let client = client.stdout(Stdio::piped()).spawn().unwrap();
+    thread::sleep(Duration::from_millis(200));
+    driver.run("", &["create", "64", "at"]);
+    let output = client.wait_with_output().unwrap();
+    assert_eq!(
+        support::stdout(&output),
+        "get: an id\nat: an address\nshow: \n"
+    );
+}
+
+#[test]
+fn a_client_waits_for_the_path_too() {
+    let driver = Driver::new();
+    let later = Sandbox::new();
+    let aside = driver.sandbox.join("aside");
+    fs::rename(later.path(), &aside).unwrap();
+    let mut client = driver.command("COMM_WAIT_MS=20000", &["get", "destroy"]);
+    client
+        .env("COMM_PATH_NAME", later.path())
+        .stdout(Stdio::piped());
+    let client = client.spawn().unwrap();
+    thread::sleep(Duration::from_millis(100));
+    fs::rename(aside, later.path()).unwrap();
+    let mut server = driver.command("", &["create", "64"]);
+    support::run(server.env("COMM_PATH_NAME", later.path()));
+    let output = client.wait_with_output().unwrap();
+    assert_eq!(support::stdout(&output), "get: an id\ndestroy: 0\n");
+}
+
+#[test]
+fn waiting_ends_when_its_time_is_over() {
+    let driver = Driver::new();
+    let begin = Instant::now();
+    let output = driver.run("COMM_WAIT_MS=300", &["get", "errno"]);
+    let time = begin.elapsed();
+    assert_eq!(support::stdout(&output), "get: -2\nerrno: 22\n");
+    assert_eq!(support::stderr(&output), "shmget: Invalid argument\n");
+    assert!(time >= Duration::from_millis(300), "{time:?}");
+    assert!(time < Duration::from_secs(20), "{time:?}");
+}
+
+#[test]
+fn waiting_is_only_for_what_may_come() {
+    let driver = Driver::new();
+    let file = driver.sandbox.join("file");
+    fs::write(&file, "").unwrap();
+    let mut command = driver.command("COMM_WAIT_MS=600000", &["get", "errno"]);
+    let output = support::run(command.env("COMM_PATH_NAME", file.join("below a file")));
+    assert_eq!(support::stdout(&output), "get: -1\nerrno: 20\n");
+}
+
+/// That the last line on stderr is an explanation that names all these, and that without
+/// `COMM_EXPLAIN` all is the same but for that line.
+fn assert_explained(command: &mut Command, parts: &[&str]) {
+    let plain = support::run(command.env_remove("COMM_EXPLAIN"));
+    let output = support::run(command.env("COMM_EXPLAIN", "1"));
+    assert_eq!(support::stdout(&plain), support::stdout(&output));
+    let stderr = support::stderr(&output);
+    let line = stderr
+        .strip_prefix(&support::stderr(&plain))
+        .expect("the same before it");
+    assert_eq!(line.lines().count(), 1, "{line}");
+    assert!(line.starts_with("shmcomm: "), "{line}");
+    for part in parts {
+        assert!(line.contains(part), "{part:?} is not in {line}");
+    }
+}
+
+impl Driver {
+    fn assert_explained(&self, arguments: &[&str], parts: &[&str]) {
+        assert_explained(&mut self.command("", arguments), parts);
+    }
+
+    fn assert_path_explained(&self, path: &Path, parts: &[&str]) {
+        let mut command = self.command("", &["create", "8", "errno"]);
+        assert_explained(command.env("COMM_PATH_NAME", path), parts);
+    }
+}
+
+#[test]
+fn paths_without_a_key_are_explained() {
+    let driver = Driver::new();
+    let path = driver.sandbox.join("missing");
+    let name = path.to_str().unwrap();
+    driver.assert_path_explained(&path, &["create_shm: no key", name, "does not exist"]);
+    fs::write(&path, "").unwrap();
+    let below = path.join("below");
+    driver.assert_path_explained(
+        &below,
+        &[below.to_str().unwrap(), "cannot be followed", "20"],
+    );
+    let circle = driver.sandbox.join("circle");
+    std::os::unix::fs::symlink(&circle, &circle).unwrap();
+    driver.assert_path_explained(&circle, &["cannot be followed", "40"]);
+    driver.assert_path_explained(Path::new(&"x".repeat(256)), &["cannot be followed", "36"]);
+}
+
+#[test]
+fn a_taken_key_is_explained() {
+    let driver = Driver::new();
+    let key = format!("key {:#010x}", driver.sandbox.key());
+    let mut creator = driver.start(&["create", "64", "at", "pause"]);
+    let (id, pid) = (driver.id(), creator.0.id());
+    let id = format!("id {id} ");
+    let running = format!("creator pid {pid} (running)");
+    let parts = [
+        "create_shm: there is already",
+        &id,
+        &key,
+        "size 64 bytes",
+        "mode 0666",
+        "owner uid ",
+        &running,
+        "age ",
+        "attached 1 times",
+        "may be in use",
+    ];
+    driver.assert_explained(&["create", "8", "errno"], &parts);
+    creator.kill();
+    let ended = format!("creator pid {pid} (ended)");
+    let parts = [
+        &ended[..],
+        "attached 0 times",
+        "left over",
+        "COMM_RECLAIM=1",
+        "ipcrm -m",
+    ];
+    driver.assert_explained(&["create", "8", "errno"], &parts);
+    if support::is_root() {
+        support::give_to_nobody(driver.id());
+        driver.assert_explained(&["create", "8"], &["owner uid 65534", "another user's"]);
+    }
+}
+
+#[test]
+fn wrong_arguments_and_wrong_order_are_explained() {
+    let driver = Driver::new();
+    let key = format!("key {:#010x}", driver.sandbox.key());
+    let path = driver.sandbox.path().to_str().unwrap();
+    driver.assert_explained(
+        &["create", "0", "errno"],
+        &["create_shm: 0 bytes", "shmmax"],
+    );
+    driver.assert_explained(&["create", "-5", "errno"], &["-5 bytes"]);
+    driver.assert_explained(
+        &["get", "errno"],
+        &["get_shm: there is no segment", &key, path, "COMM_WAIT_MS"],
+    );
+    driver.assert_explained(&["id", "-2", "at", "errno"], &["shm_at: -2 is no id"]);
+    let none = i32::MAX.to_string();
+    let parts = ["shm_at: there is no segment with id 2147483647"];
+    driver.assert_explained(&["id", &none, "at", "errno"], &parts);
+    driver.assert_explained(
+        &["dt", "errno"],
+        &["shm_dt: no segment is attached at 0x0."],
+    );
+    let parts = ["destory_shm: there is no segment with id 2147483647"];
+    driver.assert_explained(&["id", &none, "destroy", "errno"], &parts);
+}
+
+#[test]
+fn limits_are_explained() {
+    let driver = Driver::new();
+    let script = r#"echo 0 > /proc/sys/kernel/shmmni && COMM_EXPLAIN=1 "$0" create 64 errno"#;
+    let mut command = driver.sandbox.command("unshare");
+    command.args(["--ipc", "--user", "--map-root-user", "sh", "-c", script]);
+    if support::has("unshare") {
+        let output = command.arg(&driver.program).output().unwrap();
+        let stderr = support::stderr(&output);
+        if stderr.contains("shmmni:") || stderr.contains("unshare:") {
+            support::skip(stderr.trim());
+        } else {
+            assert_eq!(support::stdout(&output), "create: -2\nerrno: 28\n");
+            let key = format!("key {:#010x}", driver.sandbox.key());
+            let line = stderr.lines().nth(1).unwrap();
+            assert!(line.contains("no room for 64 bytes"), "{line}");
+            assert!(line.contains(&key), "{line}");
+        }
+    }
+
+    let script = r#"ulimit -v 200000; COMM_EXPLAIN=1 "$0" create 268435456 at errno destroy"#;
+    let mut command = driver.sandbox.command("sh");
+    let output = support::run(command.args(["-c", script]).arg(&driver.program));
+    assert_eq!(
+        support::stdout(&output),
+        "create: an id\nat: -1\nerrno: 12\ndestroy: 0\n"
+    );
+    let stderr = support::stderr(&output);
+    assert!(
+        stderr.starts_with("shmcomm: shm_at: there is not enough"),
+        "{stderr}"
+    );
+}

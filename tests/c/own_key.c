@@ -1,0 +1,37 @@
+/*
+ * A program that chooses its key itself; a second source file, own_key_too.c,
+ * includes the header likewise.
+ */
+#ifdef OWN_PATH
+#define _PATH_NAME_ OWN_PATH
+#endif
+#ifdef OWN_ID
+#define _PROJ_ID_ OWN_ID
+#endif
+#include "comm.h"
+
+#include <stdio.h>
+#include <unistd.h>
+
+#ifdef TWO_FILES
+#ifdef __cplusplus
+extern "C"
+#endif
+int create_there(void);
+#else
+static int create_there(void)
+{
+    return create_shm(64);
+}
+#endif
+
+int main(int argc, char **argv)
+{
+    if (argc > 1 && chdir(argv[1]) != 0)
+        return 2;
+    if (create_there() < 0)
+        return 1;
+    /* The macros still say what the program chose. */
+    printf("%s %d\n", _PATH_NAME_, _PROJ_ID_);
+    return 0;
+}

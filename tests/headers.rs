@@ -1,0 +1,97 @@
+//! The headers: as checked in, what the source generates, and clean in every dialect of C and C++.
+
+mod support;
+
+use std::path::Path;
+use std::process::Command;
+use std::{fs, str};
+
+use support::{ROOT, Sandbox};
+
+const GENERATED: &[(&str, &str)] = &[("comm.h", include_str!(concat!(env!("OUT_DIR"), "/comm.h")))];
+
+#[test]
+fn the_checked_in_headers_are_what_the_source_generates() {
+    for (name, generated) in GENERATED {
+        let checked_in = fs::read_to_string(Path::new(ROOT).join("include").join(name)).unwrap();
+        assert!(
+            checked_in == *generated,
+            "include/{name} is out of date: SHMCOMM_UPDATE_HEADERS=1 cargo build --release"
+        );
+    }
+}
+
+const C: &[&str] = &[
+    "c89", "gnu89", "c99", "gnu99", "c11", "gnu11", "c17", "gnu17", "c2x",
+];
+const CXX: &[&str] = &["c++98", "gnu++98", "c++11", "c++14", "c++17", "c++20"];
+
+/// A program that includes the header twice, between `before` and `after`.
+fn compile(compiler: &str, standard: &str, before: &str, after: &str) {
+    let sandbox = Sandbox::new();
+    let source = sandbox.join("source");
+    let header = "#include \"comm.h\"\n";
+    fs::write(&source, format!("{before}\n{header}{header}{after}\n")).unwrap();
+    let language = if standard.contains("++") { "c++" } else { "c" };
+    let mut command = match compiler {
+        "cc" => support::cc(),
+        compiler => Command::new(compiler),
+    };
+    command.args(["-x", language, &format!("-std={standard}")]);
+    command.args([
+        "-Wall",
+        "-Wextra",
+        "-Werror",
+        "-pedantic",
+        "-fsyntax-only",
+        "-I",
+    ]);
+    support::run(command.arg(Path::new(ROOT).join("include")).arg(source));
+}
+
+#[test]
+fn the_header_is_clean_in_every_dialect() {
+    // What programs rely on the header to declare.
+    let uses = "int main(void) { errno = (int)strlen(_PATH_NAME_) + _PROJ_ID_ + IPC_CREAT;
+        return create_shm(0) + get_shm() + destory_shm(0) + shm_dt(shm_at(0)); }";
+    let own_path = "#define _PATH_NAME_ \".\"";
+    let own_id = "#define _PROJ_ID_ 'a'";
+    let both = format!("#include <stdio.h>\n{own_path}\n{own_id}");
+    for (compilers, standards) in [(["cc", "clang"], C), (["c++", "clang++"], CXX)] {
+        for compiler in compilers {
+            if compiler != "cc" && !support::has(compiler) {
+                continue;
+            }
+            for standard in standards {
+                for before in ["", own_path, own_id, &both] {
+                    compile(compiler, standard, before, uses);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn the_header_declares_exactly_the_five_functions() {
+    let mut command = support::cc();
+    command
+        .args(["-E", "-P", "-include"])
+        .arg(Path::new(ROOT).join("include/comm.h"));
+    let before = support::run(command.args(["-x", "c", "/dev/null"]));
+    let text = str::from_utf8(&before.stdout).unwrap();
+    let declarations: Vec<_> = text
+        .lines()
+        .filter(|line| line.contains("shm") && line.contains('('))
+        .filter(|line| !line.starts_with("extern"))
+        .collect();
+    assert_eq!(
+        declarations,
+        [
+            "int create_shm(int size);",
+            "int get_shm(void);",
+            "int destory_shm(int shm_id);",
+            "void *shm_at(int shm_id);",
+            "int shm_dt(void *shmaddr);",
+        ]
+    );
+}
