@@ -17,6 +17,8 @@ fn main() {
     println!("cargo::rerun-if-env-changed=SHMCOMM_UPDATE_HEADERS");
     println!("cargo::rustc-cdylib-link-arg=-Wl,-soname,{SONAME}");
     println!("cargo::rustc-cdylib-link-arg=-Wl,-z,defs");
+    // Without constructors it needs none of the files that call them.
+    println!("cargo::rustc-cdylib-link-arg=-nostartfiles");
 
     // The tests ask for the C compiler of this target.
     let target = env::var("TARGET").expect("set by cargo");

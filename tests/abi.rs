@@ -96,20 +96,13 @@ fn it_starts_nothing_of_its_own() {
     ] {
         assert!(!undefined.contains(absent), "{absent}");
     }
-    // One each, of the C compiler's start files.
     let sections = tool("readelf", &["-SW"]).unwrap();
-    for section in [".init_array", ".fini_array"] {
-        let line = sections
-            .lines()
-            .find(|line| line.contains(section))
-            .unwrap();
-        let fields: Vec<_> = line.split_whitespace().rev().collect();
-        assert_eq!(fields[5], "000008", "{line}");
-    }
+    assert!(sections.contains(".text"), "{sections}");
+    assert!(!sections.contains("_array"), "{sections}");
 }
 
-/// The whole library, headers of the file included.
-const MOST_BYTES: u64 = 18 * 1024;
+/// As much as the C version does when gcc and GNU ld build and strip it.
+const MOST_BYTES: u64 = 14_272;
 
 #[test]
 fn it_weighs_no_more_than_it_should() {

@@ -327,7 +327,7 @@ fn wrong_arguments_and_wrong_order_are_explained() {
     let path = driver.sandbox.path().to_str().unwrap();
     driver.assert_explained(
         &["create", "0", "errno"],
-        &["create_shm: 0 bytes", "shmmax"],
+        &["create_shm: a size of 0 bytes", "shmmax"],
     );
     driver.assert_explained(&["create", "-5", "errno"], &["-5 bytes"]);
     driver.assert_explained(
@@ -340,7 +340,7 @@ fn wrong_arguments_and_wrong_order_are_explained() {
     driver.assert_explained(&["id", &none, "at", "errno"], &parts);
     driver.assert_explained(
         &["dt", "errno"],
-        &["shm_dt: no segment is attached at 0x0."],
+        &["shm_dt: no segment is attached at 0x0:"],
     );
     let parts = ["destory_shm: there is no segment with id 2147483647"];
     driver.assert_explained(&["id", &none, "destroy", "errno"], &parts);
@@ -375,7 +375,7 @@ fn limits_are_explained() {
     );
     let stderr = support::stderr(&output);
     assert!(
-        stderr.starts_with("shmcomm: shm_at: there is not enough"),
+        stderr.starts_with("shmcomm: shm_at: not enough"),
         "{stderr}"
     );
 }

@@ -134,9 +134,9 @@ fn get_now(settings: Settings) -> Result<c_int, Error> {
 #[cold]
 #[inline(never)]
 fn get_later(settings: Settings, mut error: Error) -> Result<c_int, Error> {
-    let end = sys::monotonic_clock_ms().saturating_add(settings.wait_ms());
+    let end = sys::monotonic_clock_ms().wrapping_add(settings.wait_ms());
     while is_absent(error) {
-        let left = end.saturating_sub(sys::monotonic_clock_ms());
+        let left = end.wrapping_sub(sys::monotonic_clock_ms());
         if left <= 0 {
             break;
         }

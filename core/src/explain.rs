@@ -26,114 +26,107 @@ pub enum Attempt {
 
 /// Prints one line about a failure to stderr; `key` and `path` are those of this process. Looks at
 /// what is there now.
-#[inline(never)]
 pub fn print(attempt: Attempt, error: Error, key: Option<Key>, path: &SharedPath) {
-    let (name, id) = match attempt {
-        Attempt::Create(_) => ("create_shm", key.and_then(|key| sysv::get(key, 0, 0).ok())),
-        Attempt::Get => ("get_shm", None),
-        Attempt::Attach(id) => ("shm_at", Some(id)),
-        Attempt::Detach(_) => ("shm_dt", None),
-        Attempt::Destroy(id) => ("destory_shm", Some(id)),
+    let (name, argument) = match attempt {
+        Attempt::Create(size) => ("create_shm", size.into()),
+        Attempt::Get => ("get_shm", 0),
+        Attempt::Attach(id) => ("shm_at", id.into()),
+        Attempt::Detach(address) => ("shm_dt", address.addr() as i64),
+        Attempt::Destroy(id) => ("destory_shm", id.into()),
+    };
+    let id = match (attempt, key) {
+        (Attempt::Attach(id) | Attempt::Destroy(id), _) => id,
+        (_, Some(key)) => sysv::get(key, 0, 0).unwrap_or(-1),
+        (_, None) => -1,
     };
     let facts = Facts {
-        attempt,
         error,
-        key,
+        argument,
         path,
+        key: key.map_or(0, Key::raw),
         id,
-        info: match id {
-            Some(id) => sysv::info_unchecked(id),
-            None => Err(Call::Shmctl.failed(Errno::EINVAL)),
-        },
+        info: sysv::info_unchecked(id),
     };
     let mut text = Text::new();
     text.text("shmcomm: ");
     text.text(name);
     text.text(": ");
-    facts.expand(facts.meaning(), &mut text);
+    facts.expand(facts.meaning(attempt), &mut text);
     text.print_line();
 }
 
 /// All that an explanation may speak of.
 struct Facts<'a> {
-    attempt: Attempt,
     error: Error,
-    key: Option<Key>,
+    /// What the function was called with: a size, an id, or an address.
+    argument: i64,
     path: &'a SharedPath,
-    id: Option<c_int>,
+    key: libc::key_t,
+    /// The segment of that id or else of the key; -1 where there is none.
+    id: c_int,
     info: Result<Info, Error>,
 }
 
 impl Facts<'_> {
     /// What the failure means; [`Self::expand`] knows what `%` and a letter stand for.
-    fn meaning(&self) -> &'static str {
-        match (self.error.call(), self.error.errno(), self.attempt) {
+    fn meaning(&self, attempt: Attempt) -> &'static str {
+        match (self.error.call(), self.error.errno(), attempt) {
             (Call::Ftok, Errno::ENOENT, _) => {
-                "no key, since the path \"%p\" does not exist. Create it, start the program where it \
-             exists, or set COMM_PATH_NAME to a path that does"
+                "no key, since the path \"%p\" does not exist: create it, or set \
+                 COMM_PATH_NAME to another"
             }
             (Call::Ftok, Errno::EACCES, _) => {
-                "no key, since uid %u may not search a directory on the way to \"%p\". Permit that \
-             (chmod +x), or set COMM_PATH_NAME to another path"
+                "no key, since uid %u may not search a directory on the way to \"%p\": permit it, or \
+                 set COMM_PATH_NAME to another"
             }
             (Call::Ftok, _, _) => {
-                "no key, since the path \"%p\" cannot be followed (errno %e). Correct it, or set \
-             COMM_PATH_NAME to another one"
+                "no key, since the path \"%p\" cannot be followed (errno %e): mend it, or set \
+                 COMM_PATH_NAME to another"
             }
             (Call::Shmget, Errno::EEXIST, _) => match stale::state(&self.info) {
-                State::Absent => {
-                    "there was a segment with key %k, and it is gone by now. Call again"
-                }
+                State::Absent => "the segment with key %k has just gone. Call again",
                 State::Unattached(Creator::Dead) => {
                     "there is already %S. It is left over from a program that has ended: set \
-                 COMM_RECLAIM=1 to have it replaced, or remove it with \"ipcrm -m %i\""
+                     COMM_RECLAIM=1 to replace it, or remove it by \"ipcrm -m %i\""
                 }
                 State::Foreign => {
-                    "there is already %S. It is another user's: choose another key by COMM_PATH_NAME \
-                 or COMM_PROJ_ID"
+                    "there is already %S. It is another user's: set COMM_PATH_NAME or COMM_PROJ_ID \
+                     for another key"
                 }
                 State::Attached | State::Unattached(_) | State::Unknown => {
-                    "there is already %S. It may be in use: share it through get_shm, end the programs \
-                 that use it, or choose another key by COMM_PATH_NAME or COMM_PROJ_ID"
+                    "there is already %S. It may be in use: share it by get_shm, or set \
+                     COMM_PATH_NAME or COMM_PROJ_ID for another key"
                 }
             },
             (Call::Shmget, Errno::EINVAL, Attempt::Create(_)) => {
-                "%z bytes is not a possible size. It is from 1 up to the limit in \
-             /proc/sys/kernel/shmmax"
+                "a size of %z bytes is not possible: from 1 to the limit in \
+                 /proc/sys/kernel/shmmax"
             }
             (Call::Shmget, Errno::EINVAL, _) => {
                 "there is no segment with key %k. Start the program that creates it first, or set \
-             COMM_WAIT_MS to wait for it; both need the same path, here \"%p\", and project id"
+                 COMM_WAIT_MS to wait for it; both need the same path, here \"%p\", and id"
             }
             (Call::Shmget, Errno::ENOSPC, _) => {
-                "no room for %z bytes with key %k: all programs together have reached a limit in \
-             /proc/sys/kernel, shmmni (segments) or shmall (pages). \"ipcs -m\" lists what there \
-             is, \"ipcrm -m ID\" removes what is left over"
+                "no room for %z bytes with key %k: shmmni (segments) or shmall (pages) in \
+                 /proc/sys/kernel is reached. \"ipcs -m\" lists all there are, \"ipcrm\" removes"
             }
             (Call::Shmget | Call::Shmat, Errno::ENOMEM, _) => {
-                "there is not enough memory or address space. Use a smaller segment, or end programs \
-             that hold memory; \"ipcs -m\" lists all segments"
+                "not enough memory or address space for the segment: \"ipcs -m\" lists all there are"
             }
             (Call::Shmat | Call::Shmctl, Errno::EINVAL | Errno::EIDRM, _) => match self.id {
-                Some(0..) => {
-                    "there is no segment with id %i. It may have been removed; \"ipcs -m\" lists all \
-                 segments"
-                }
-                _ => {
-                    "%i is no id, but what create_shm and get_shm return when they fail. Check what \
-                 they return"
-                }
+                0.. => "there is no segment with id %i (any more): \"ipcs -m\" lists all there are",
+                _ => "%i is no id, but a failure of create_shm or get_shm: check their result",
             },
             (Call::Shmat, Errno::EACCES, _) => {
-                "uid %u may not read and write %S. Its owner can permit that by its mode"
+                "uid %u may not read and write %S. Its owner can permit it"
             }
             (Call::Shmctl, Errno::EPERM | Errno::EACCES, _) => {
                 "uid %u may not remove %S. Only its owner, its creator and root may"
             }
             (Call::Shmdt, Errno::EINVAL, _) => {
-                "no segment is attached at %d. Detach exactly the address that shm_at returned, once"
+                "no segment is attached at %d: detach what shm_at returned, once"
             }
-            _ => "this is not expected (errno %e)",
+            _ => "errno %e is not expected here",
         }
     }
 
@@ -149,39 +142,37 @@ impl Facts<'_> {
     }
 
     fn fact(&self, name: Option<u8>, text: &mut Text) {
-        match (name, self.attempt, &self.info) {
-            (Some(b'S'), _, Ok(_)) => self.expand(
-                "a segment with id %i (key %k, size %s bytes, mode 0%m, owner uid %o, \
-                 creator pid %c (%C), age %a s, attached %n times)",
-                text,
-            ),
-            (Some(b'S'), _, Err(_)) => self.expand("the segment with id %i", text),
-            (Some(b'd'), Attempt::Detach(address), _) => text.hex(address.addr() as u64, 1),
-            (Some(b'z'), Attempt::Create(size), _) => text.signed(size.into()),
-            (Some(b'e'), ..) => text.signed(self.error.errno().raw().into()),
-            (Some(b'i'), ..) => text.signed(self.id.unwrap_or(-1).into()),
-            (Some(b'k'), ..) => text.hex(u64::from(self.key.map_or(0, Key::raw) as u32), 8),
-            (Some(b'p'), ..) => self.path.bytes().for_each(|byte| text.push(byte)),
-            (Some(b'u'), ..) => text.signed(sys::effective_uid().into()),
-            (Some(name), _, Ok(info)) => match name {
-                b's' => text.signed(info.size() as i64),
-                b'm' => text.digits(info.mode().into(), 8, 3),
-                b'o' => text.signed(info.uid().into()),
-                b'c' => text.signed(info.creator_pid().into()),
-                b'C' => text.text(match stale::creator(info) {
+        let number = match (name, &self.info) {
+            (Some(b'S'), Ok(_)) => {
+                let segment = "a segment with id %i (key %k, size %s bytes, mode %m, \
+                               owner uid %o, creator pid %c (%C), age %a s, attached %n times)";
+                return self.expand(segment, text);
+            }
+            (Some(b'S'), Err(_)) => return self.expand("the segment with id %i", text),
+            (Some(b'C'), Ok(info)) => {
+                return text.text(match stale::creator(info) {
                     Creator::Dead => "ended",
                     Creator::Alive => "running",
                     Creator::Unknown => "unknown",
-                }),
-                b'a' => text.signed(
-                    sys::wall_clock_ms()
-                        .div_euclid(1000)
-                        .saturating_sub(info.change_time()),
-                ),
-                b'n' => text.signed(info.attached() as i64),
-                _ => {}
-            },
-            _ => {}
-        }
+                });
+            }
+            (Some(b'p'), _) => return self.path.bytes().for_each(|byte| text.push(byte)),
+            (Some(b'd'), _) => return text.hex(self.argument as u64, 1),
+            (Some(b'k'), _) => return text.hex(u64::from(self.key as u32), 8),
+            (Some(b'm'), Ok(info)) => return text.octal(info.mode().into(), 4),
+            (Some(b'z'), _) => self.argument,
+            (Some(b'e'), _) => self.error.errno().raw().into(),
+            (Some(b'i'), _) => self.id.into(),
+            (Some(b'u'), _) => sys::effective_uid().into(),
+            (Some(b's'), Ok(info)) => info.size() as i64,
+            (Some(b'o'), Ok(info)) => info.uid().into(),
+            (Some(b'c'), Ok(info)) => info.creator_pid().into(),
+            (Some(b'n'), Ok(info)) => info.attached() as i64,
+            (Some(b'a'), Ok(info)) => {
+                (sys::wall_clock_ms() / 1000).wrapping_sub(info.change_time())
+            }
+            _ => return,
+        };
+        text.signed(number);
     }
 }

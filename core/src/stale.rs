@@ -88,9 +88,9 @@ fn started_after(stat: &ProcessStat, time: i64) -> bool {
     /// Times of segments are in whole seconds, and a leap second moves the clock.
     const MARGIN_MS: i64 = 2000;
 
-    let age_ms = sys::boot_clock_ms().saturating_sub(stat.start_ms);
-    let start_ms = sys::wall_clock_ms().saturating_sub(age_ms);
-    start_ms > time.saturating_mul(1000).saturating_add(MARGIN_MS)
+    let age_ms = sys::boot_clock_ms().wrapping_sub(stat.start_ms);
+    let start_ms = sys::wall_clock_ms().wrapping_sub(age_ms);
+    start_ms > time.wrapping_mul(1000).wrapping_add(MARGIN_MS)
 }
 
 #[cfg(test)]

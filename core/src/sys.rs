@@ -222,8 +222,8 @@ fn clock_ms(clock: libc::clockid_t) -> i64 {
 /// Sleeps that long, or less if a signal comes.
 pub fn sleep_ms(milliseconds: i64) {
     let time = libc::timespec {
-        tv_sec: milliseconds.div_euclid(1000),
-        tv_nsec: milliseconds.rem_euclid(1000).saturating_mul(1_000_000),
+        tv_sec: milliseconds / 1000,
+        tv_nsec: (milliseconds % 1000).wrapping_mul(1_000_000),
     };
     // SAFETY: the pointer is valid; the time that remains is not asked for.
     unsafe { libc::nanosleep(&time, ptr::null_mut()) };
@@ -263,25 +263,28 @@ pub fn process_stat(pid: i32) -> Option<ProcessStat> {
             pid,
         )
     };
-    let mut text = [0_u8; STAT_LENGTH + 1];
+    let mut text: [c_char; STAT_LENGTH + 1] = [0; STAT_LENGTH + 1];
     // SAFETY: the path ends with NUL.
     let file = unsafe { libc::open(path.as_ptr(), libc::O_RDONLY | libc::O_CLOEXEC) };
     // SAFETY: the length leaves a NUL at the end; a descriptor of -1 is refused.
     unsafe { libc::read(file, text.as_mut_ptr().cast(), STAT_LENGTH) };
     // SAFETY: opened above; a descriptor of -1 is refused.
     unsafe { libc::close(file) };
-    parse_process_stat(&text)
+    // SAFETY: what was read is followed by at least one NUL.
+    parse_process_stat(unsafe { CStr::from_ptr(text.as_ptr()) })
 }
 
-fn parse_process_stat(text: &[u8]) -> Option<ProcessStat> {
-    // The name in parentheses may hold anything, also parentheses and blanks.
-    let name_end = text.iter().rposition(|byte| *byte == b')')?;
-    let fields = CStr::from_bytes_until_nul(text.get(name_end..)?).ok()?;
+fn parse_process_stat(text: &CStr) -> Option<ProcessStat> {
     let (mut state, mut threads, mut ticks) = (0, 0_i64, 0_i64);
     // SAFETY: the text ends with NUL, and the pointers are to a char and to two 64-bit integers.
     let found = unsafe {
+        // The name in parentheses may hold anything, also parentheses and blanks.
+        let name_end = libc::strrchr(text.as_ptr(), c_int::from(b')'));
+        if name_end.is_null() {
+            return None;
+        }
         libc::sscanf(
-            fields.as_ptr(),
+            name_end,
             c") %c%*s%*s%*s%*s%*s%*s%*s%*s%*s%*s%*s%*s%*s%*s%*s%*s%ld%*s%ld".as_ptr(),
             &raw mut state,
             &raw mut threads,
@@ -302,14 +305,17 @@ fn parse_process_stat(text: &[u8]) -> Option<ProcessStat> {
 
 #[cfg(test)]
 mod tests {
+    use std::ffi::CString;
+
     use super::*;
 
     const STAT: &str = "4711 (a) Z (b)) S 1 4711 4711 0 -1 4194560 104 0 0 0 0 0 0 0 20 0 3 0 \
-        81234 2953216 331 18446744073709551615\0";
+        81234 2953216 331 18446744073709551615";
 
     #[test]
     fn a_name_with_parentheses_does_not_hide_the_fields() {
-        let stat = parse_process_stat(STAT.as_bytes()).unwrap();
+        let text = CString::new(STAT).unwrap();
+        let stat = parse_process_stat(&text).unwrap();
         assert_eq!((stat.state, stat.threads), (b'S', 3));
         // SAFETY: takes no pointer.
         let ticks_per_second = unsafe { libc::sysconf(libc::_SC_CLK_TCK) };
@@ -319,8 +325,8 @@ mod tests {
     #[test]
     fn a_text_that_breaks_off_is_refused() {
         for length in 0..STAT.find("81234").unwrap() {
-            let cut = format!("{}\0", &STAT[..length]);
-            assert!(parse_process_stat(cut.as_bytes()).is_none(), "{cut}");
+            let cut = CString::new(&STAT[..length]).unwrap();
+            assert!(parse_process_stat(&cut).is_none(), "{cut:?}");
         }
     }
 }

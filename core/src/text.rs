@@ -6,7 +6,7 @@ use crate::sys;
 /// Long enough for a path and what is to say of it.
 const SIZE: usize = 5120;
 
-/// Text of a bounded length: what does not fit is cut, control characters are replaced.
+/// A line of a bounded length: what does not fit is cut, control characters are replaced.
 pub struct Text {
     bytes: [u8; SIZE],
     length: usize,
@@ -57,9 +57,14 @@ impl Text {
         self.digits(number, 16, least);
     }
 
+    /// A number in base 8, of at least so many digits.
+    pub fn octal(&mut self, number: u64, least: usize) {
+        self.digits(number, 8, least);
+    }
+
     /// A number in base 8, 10 or 16, of at least so many digits.
     #[inline(never)]
-    pub fn digits(&mut self, number: u64, base: u64, least: usize) {
+    fn digits(&mut self, number: u64, base: u64, least: usize) {
         let mut digits = [0; 22];
         let mut rest = number;
         let mut used: usize = 0;
