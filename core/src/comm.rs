@@ -41,9 +41,14 @@ pub fn create(size: usize) -> Result<c_int, Error> {
 #[inline]
 pub fn get() -> Result<c_int, Error> {
     let settings = environment::settings();
-    match get_now(settings) {
+    let found = match key(settings) {
+        Ok(key) => sysv::get(key, 0, sysv::CREATE),
+        Err(error) => Err(error),
+    };
+    match found {
+        Ok(id) => Ok(id),
         Err(error) if settings.wait_ms() > 0 => get_later(settings, error),
-        result => result,
+        Err(error) => Err(error),
     }
 }
 
@@ -87,8 +92,8 @@ pub fn report(error: Error, attempt: Attempt) {
     let settings = environment::settings();
     if settings.explain() {
         explain::print(attempt, error, key(settings).ok(), settings.path());
+        sys::set_errno(error.errno());
     }
-    sys::set_errno(error.errno());
 }
 
 #[inline]
@@ -126,7 +131,6 @@ fn create_again(key: Key, size: usize, error: Error) -> Result<c_int, Error> {
     }
 }
 
-#[inline]
 fn get_now(settings: Settings) -> Result<c_int, Error> {
     sysv::get(key(settings)?, 0, sysv::CREATE)
 }
