@@ -6,8 +6,8 @@ use std::fs;
 use std::io::{self, BufRead, BufReader};
 use std::os::unix::fs::symlink;
 use std::os::unix::process::CommandExt;
-use std::path::Path;
-use std::process::{Child, Command, ExitStatus};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -68,6 +68,26 @@ fn ctrl_c_leaves_no_segment() {
 }
 
 #[test]
+fn a_signal_lets_both_clean_up() {
+    let Some(tour) = Tour::new() else { return };
+    run(&mut tour.make(["all"]));
+    for signal in [libc::SIGINT, libc::SIGTERM, libc::SIGHUP] {
+        let mut server = Group::start(tour.0.command(tour.0.join("server")));
+        server.wait_for("server: created");
+        let mut client = Group::start(tour.0.command(tour.0.join("client")));
+        client.wait_for("client: appended");
+        for (program, says) in [(client, "client: detached"), (server, "server: removed")] {
+            program.signal_first(signal);
+            let (status, output) = program.finish();
+            assert_eq!(status.code(), Some(1), "{status}\n{output}");
+            assert!(output.contains("stopped by a signal"), "{output}");
+            assert!(output.contains(says), "{output}");
+        }
+        assert_eq!(tour.0.segments(), []);
+    }
+}
+
+#[test]
 fn terminating_make_leaves_no_segment() {
     let Some(tour) = Tour::new() else { return };
     let mut make = Group::start(tour.make(["run"]));
@@ -82,7 +102,8 @@ fn terminating_make_leaves_no_segment() {
 fn a_server_whose_output_nobody_reads_leaves_no_segment() {
     let Some(tour) = Tour::new() else { return };
     run(&mut tour.make(["all"]));
-    let mut server = support::Child::start(&mut tour.0.command(tour.0.join("server")));
+    let mut command = tour.0.command(tour.0.join("server"));
+    let mut server = support::Child::start(command.stderr(Stdio::null()));
     let mut line = String::new();
     let mut output = BufReader::new(server.0.stdout.take().unwrap());
     output.read_line(&mut line).unwrap();
@@ -128,9 +149,7 @@ fn make_run_replaces_what_a_killed_server_left() {
 #[test]
 fn make_run_does_not_touch_what_is_in_use() {
     let Some(tour) = Tour::new() else { return };
-    // SAFETY: takes no buffer.
-    let id = unsafe { libc::shmget(tour.0.key(), 100, libc::IPC_CREAT | libc::IPC_EXCL | 0o600) };
-    assert_ne!(id, -1);
+    let id = tour.new_segment(100);
     let before = tour.0.segments();
     let (status, output) = Group::start(tour.make(["run"])).finish();
     assert!(!status.success(), "{output}");
@@ -155,39 +174,46 @@ fn a_server_without_a_client_gives_up() {
 }
 
 #[test]
-fn neither_goes_beyond_a_full_segment() {
+fn a_server_reads_no_further_than_the_segment() {
     let Some(tour) = Tour::new() else { return };
     run(&mut tour.make(["all"]));
     let mut server = Group::start(tour.hurried("server"));
     server.wait_for("server: created");
-    let segment = Attached::new(tour.0.segments()[0].id);
-    segment.fill(b'B');
-    let (status, output) = Group::start(tour.hurried("client")).finish();
-    assert_eq!(status.code(), Some(1), "{output}");
-    assert!(
-        output.contains("client: no room left in the segment\n"),
-        "{output}"
-    );
+    Attached::new(tour.0.segments()[0].id).fill(b'B', Attached::SIZE);
     let (status, output) = server.finish();
-    assert_eq!(status.code(), Some(1), "{output}");
+    assert_eq!(status.code(), Some(1), "{status}\n{output}");
     let full = format!("server: read \"{}\"\n", "B".repeat(Attached::SIZE));
     assert!(output.contains(&full), "{output}");
     assert!(output.contains("server: gave up"), "{output}");
 }
 
 #[test]
-fn a_server_sees_the_end_of_a_conversation_that_went_on() {
+fn a_client_writes_no_further_than_the_segment() {
+    let Some(tour) = Tour::new() else { return };
+    run(&mut tour.make(["all"]));
+    let segment = Attached::new(tour.new_segment(Attached::SIZE));
+    for (room, appended) in [(0, 0), (1, 0), (2, 1), (4, 3)] {
+        let filled = Attached::SIZE - room;
+        segment.fill(0, Attached::SIZE);
+        segment.fill(b'B', filled);
+        let (status, output) = Group::start(tour.hurried("client")).finish();
+        assert_eq!(status.code(), Some(1), "{status}\n{output}");
+        let letters = output.matches("client: appended").count();
+        assert_eq!(letters, appended, "{output}");
+        assert!(output.contains("client: no room left"), "{output}");
+    }
+}
+
+#[test]
+fn a_server_that_looks_late_sees_the_end_all_the_same() {
     let Some(tour) = Tour::new() else { return };
     run(&mut tour.make(["all"]));
     let mut server = Group::start(tour.hurried("server"));
     server.wait_for("server: created");
-    for _ in 0..2 {
-        let (status, output) = Group::start(tour.hurried("client")).finish();
-        // The second finds no segment if the server was quick to see the end.
-        assert!(matches!(status.code(), Some(0 | 1)), "{status}\n{output}");
-    }
+    Attached::new(tour.0.segments()[0].id).fill(b'A', 8);
     let (status, output) = server.finish();
     assert!(status.success(), "{status}\n{output}");
+    assert!(output.contains("server: read \"AAAAAAAA\"\n"), "{output}");
 }
 
 #[test]
@@ -274,6 +300,31 @@ fn a_missing_cargo_is_one_line() {
     );
 }
 
+/// Stands before the C library; see [`Tour::hurried`].
+const HURRY: &str = r#"
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <poll.h>
+#include <sys/mman.h>
+#include <sys/shm.h>
+#include <unistd.h>
+
+unsigned sleep(unsigned seconds)
+{
+    poll(0, 0, 50 * (int)seconds);
+    return 0;
+}
+
+void *shmat(int id, const void *address, int flags)
+{
+    void *(*next)(int, const void *, int) = dlsym(RTLD_NEXT, "shmat");
+    size_t page = sysconf(_SC_PAGESIZE);
+
+    address = mmap(0, 2 * page, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    return next(id, address, flags | SHM_REMAP);
+}
+"#;
+
 /// The examples, built into a sandbox.
 struct Tour(Sandbox);
 
@@ -299,25 +350,29 @@ impl Tour {
         make
     }
 
-    /// One of the programs, a second in it being a hundredth of one.
+    /// One of the programs, such that a second is a twentieth of one, and that a byte behind the
+    /// segment cannot be touched.
     fn hurried(&self, program: &str) -> Command {
         let source = self.0.join("hurry.c");
         let hurry = self.0.join("hurry.so");
-        if !hurry.exists() {
-            fs::write(
-                &source,
-                "#include <poll.h>\n\
-                 unsigned sleep(unsigned seconds) { poll(0, 0, 10 * (int)seconds); return 0; }\n",
-            )
-            .unwrap();
-            run(support::cc()
-                .args(["-shared", "-fPIC", "-o"])
-                .arg(&hurry)
-                .arg(source));
-        }
+        fs::write(&source, HURRY).unwrap();
+        run(support::cc()
+            .args(["-shared", "-fPIC", "-o"])
+            .arg(&hurry)
+            .arg(source)
+            .arg("-ldl"));
         let mut command = self.0.command(self.0.join(program));
         command.env("LD_PRELOAD", hurry);
         command
+    }
+
+    /// A segment that is in use, since this process has created it; returns its id.
+    fn new_segment(&self, size: usize) -> i32 {
+        let flags = libc::IPC_CREAT | libc::IPC_EXCL | 0o600;
+        // SAFETY: takes no buffer.
+        let id = unsafe { libc::shmget(self.0.key(), size, flags) };
+        assert_ne!(id, -1);
+        id
     }
 
     /// Kills a server in the middle of its work; returns the id of the segment that it leaves.
@@ -333,7 +388,7 @@ impl Tour {
     }
 }
 
-fn tour_file(name: &str) -> std::path::PathBuf {
+fn tour_file(name: &str) -> PathBuf {
     Path::new(ROOT).join("c-examples").join(name)
 }
 
@@ -371,7 +426,7 @@ struct Group {
 impl Group {
     fn start(mut command: Command) -> Self {
         let (reader, writer) = io::pipe().unwrap();
-        command.stdin(std::process::Stdio::null());
+        command.stdin(Stdio::null());
         command.stdout(writer.try_clone().unwrap()).stderr(writer);
         let first = command.process_group(0).spawn().unwrap();
         // Else the output would never end.
@@ -392,12 +447,12 @@ impl Group {
 
     fn wait_for(&mut self, start: &str) {
         let end = Instant::now() + PATIENCE;
-        while self
-            .next_line(end)
-            .unwrap_or_else(|| panic!("no \"{start}\" in\n{}", self.output))
-            .starts_with(start)
-            .eq(&false)
-        {}
+        while let Some(line) = self.next_line(end) {
+            if line.starts_with(start) {
+                return;
+            }
+        }
+        panic!("no \"{start}\" in\n{}", self.output);
     }
 
     /// Waits for all of its processes to end; the status of the first one, and all that they said.
@@ -459,9 +514,10 @@ impl Attached {
         Self(address.cast())
     }
 
-    fn fill(&self, byte: u8) {
+    fn fill(&self, byte: u8, count: usize) {
+        assert!(count <= Self::SIZE);
         // SAFETY: so many bytes are attached.
-        unsafe { self.0.write_bytes(byte, Self::SIZE) };
+        unsafe { self.0.write_bytes(byte, count) };
     }
 }
 
