@@ -26,11 +26,18 @@ fn main() {
 
     let root = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").expect("set by cargo"));
     let out = PathBuf::from(env::var_os("OUT_DIR").expect("set by cargo"));
-    let comm = comm_header(&root);
-    comm.write_to_file(out.join("comm.h"));
-    if env::var_os("SHMCOMM_UPDATE_HEADERS").is_some() {
+    let update = env::var_os("SHMCOMM_UPDATE_HEADERS").is_some();
+    if update {
         println!("cargo::rerun-if-changed=include");
-        comm.write_to_file(root.join("include/comm.h"));
+    }
+    for (name, header) in [
+        ("comm.h", comm_header(&root)),
+        ("shmcomm.h", shmcomm_header(&root)),
+    ] {
+        header.write_to_file(out.join(name));
+        if update {
+            header.write_to_file(root.join("include").join(name));
+        }
     }
 
     if let Err(error) = link_soname(&out) {
@@ -59,6 +66,7 @@ fn comm_header(root: &Path) -> cbindgen::Bindings {
     generate(
         root,
         "comm",
+        &["comm"],
         &["errno.h", "sys/ipc.h", "sys/shm.h", "string.h"],
         &include_str!("src/comm.h.in")
             .replace("@DEFAULT_PATH@", path)
@@ -81,22 +89,33 @@ fn constant<'a>(source: &'a str, name: &str) -> &'a str {
         .unwrap_or_else(|| panic!("no constant {name}"))
 }
 
-/// The header of one section of the C edge, with `preamble` between its includes and its functions.
+fn shmcomm_header(root: &Path) -> cbindgen::Bindings {
+    generate(
+        root,
+        "shmcomm",
+        &["segment"],
+        &["stddef.h", "stdint.h", "sys/ipc.h", "sys/types.h"],
+        include_str!("src/shmcomm.h.in"),
+        &[],
+    )
+}
+
+/// A header for these files of the C edge, with `preamble` between its includes and the rest.
 fn generate(
     root: &Path,
-    section: &str,
+    name: &str,
+    sources: &[&str],
     includes: &[&str],
     preamble: &str,
     written_by_hand: &[&str],
 ) -> cbindgen::Bindings {
-    let source = root.join(format!("src/{section}.rs"));
-    let guard = format!("SHMCOMM_{}_H", section.to_uppercase());
+    let guard = format!("SHMCOMM_{}_H", name.to_uppercase());
     let config = Config {
         language: Language::C,
         documentation_style: DocumentationStyle::Doxy,
         // The include guard stands here and in the trailer, for cbindgen ends its own before that.
         header: Some(format!(
-            "/* {section}.h, generated from src/{section}.rs: do not edit. */\n\n\
+            "/* {name}.h, generated from the Rust source: do not edit. */\n\n\
              #ifndef {guard}\n#define {guard}"
         )),
         no_includes: true,
@@ -107,15 +126,19 @@ fn generate(
         trailer: Some(format!(
             "#ifdef __cplusplus\n}}\n#endif\n\n#endif /* {guard} */"
         )),
+        usize_is_size_t: true,
         export: cbindgen::ExportConfig {
             exclude: written_by_hand.iter().map(ToString::to_string).collect(),
             ..Default::default()
         },
         ..Default::default()
     };
-    cbindgen::Builder::new()
-        .with_config(config)
-        .with_src(source)
+    let builder = cbindgen::Builder::new().with_config(config);
+    sources
+        .iter()
+        .fold(builder, |builder, source| {
+            builder.with_src(root.join(format!("src/{source}.rs")))
+        })
         .generate()
         .expect("cbindgen reads the C edge")
 }

@@ -1,4 +1,4 @@
-/* comm.h, generated from src/comm.rs: do not edit. */
+/* comm.h, generated from the Rust source: do not edit. */
 
 #ifndef SHMCOMM_COMM_H
 #define SHMCOMM_COMM_H

@@ -3,6 +3,8 @@
 #![no_std]
 
 mod comm;
+mod errno;
+mod segment;
 
 use core::panic::PanicInfo;
 

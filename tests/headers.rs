@@ -27,10 +27,10 @@ const C: &[&str] = &[
 const CXX: &[&str] = &["c++98", "gnu++98", "c++11", "c++14", "c++17", "c++20"];
 
 /// A program that includes the header twice, between `before` and `after`.
-fn compile(compiler: &str, standard: &str, before: &str, after: &str) {
+fn compile(compiler: &str, standard: &str, header: &str, before: &str, after: &str) {
     let sandbox = Sandbox::new();
     let source = sandbox.join("source");
-    let header = "#include \"comm.h\"\n";
+    let header = format!("#include \"{header}\"\n");
     fs::write(&source, format!("{before}\n{header}{header}{after}\n")).unwrap();
     let language = if standard.contains("++") { "c++" } else { "c" };
     let mut command = match compiler {
@@ -49,26 +49,45 @@ fn compile(compiler: &str, standard: &str, before: &str, after: &str) {
     support::run(command.arg(Path::new(ROOT).join("include")).arg(source));
 }
 
+/// Does it with each compiler and each dialect that there is, but for those that `skip` names.
+fn compile_everywhere(header: &str, skip: &[&str], before: &[&str], after: &str) {
+    for (compilers, standards) in [(["cc", "clang"], C), (["c++", "clang++"], CXX)] {
+        for compiler in compilers {
+            if compiler != "cc" && !support::has(compiler) {
+                continue;
+            }
+            for standard in standards.iter().filter(|standard| !skip.contains(standard)) {
+                for before in before {
+                    compile(compiler, standard, header, before, after);
+                }
+            }
+        }
+    }
+}
+
 #[test]
-fn the_header_is_clean_in_every_dialect() {
+fn comm_h_is_clean_in_every_dialect() {
     // What programs rely on the header to declare.
     let uses = "int main(void) { errno = (int)strlen(_PATH_NAME_) + _PROJ_ID_ + IPC_CREAT;
         return create_shm(0) + get_shm() + destory_shm(0) + shm_dt(shm_at(0)); }";
     let own_path = "#define _PATH_NAME_ \".\"";
     let own_id = "#define _PROJ_ID_ 'a'";
     let both = format!("#include <stdio.h>\n{own_path}\n{own_id}");
-    for (compilers, standards) in [(["cc", "clang"], C), (["c++", "clang++"], CXX)] {
-        for compiler in compilers {
-            if compiler != "cc" && !support::has(compiler) {
-                continue;
-            }
-            for standard in standards {
-                for before in ["", own_path, own_id, &both] {
-                    compile(compiler, standard, before, uses);
-                }
-            }
-        }
-    }
+    compile_everywhere("comm.h", &[], &["", own_path, own_id, &both], uses);
+}
+
+#[test]
+fn shmcomm_h_is_clean_from_c99_and_cxx11_on() {
+    let uses = "int main(void) { shmc_segment_info info;
+        shmc_segment *segment = shmc_segment_open(\"anon:\", 1, SHMC_CREATE | SHMC_EXCL, 0600);
+        int failed = shmc_segment_stat(segment, &info) + shmc_segment_chmod(segment, 0600)
+            + shmc_segment_chown(segment, info.uid, info.gid) + shmc_segment_lock(segment)
+            + shmc_segment_unlock(segment) + shmc_segment_sync(segment)
+            + (shmc_segment_addr(segment) == NULL) + (shmc_segment_size(segment) == info.size)
+            + shmc_segment_close(segment) + shmc_remove(\"anon:\") + (shmc_version() == NULL);
+        return failed + (info.pages == SHMC_PAGES_HUGE); }";
+    let old = ["c89", "gnu89", "c++98", "gnu++98"];
+    compile_everywhere("shmcomm.h", &old, &["", "#include \"comm.h\""], uses);
 }
 
 #[test]

@@ -12,16 +12,22 @@ pub struct Errno(c_int);
 impl Errno {
     /// Permission denied by the mode bits.
     pub const EACCES: Self = Self(libc::EACCES);
+    /// Somebody is about to remove it, or uses it.
+    pub const EBUSY: Self = Self(libc::EBUSY);
     /// The name is taken.
     pub const EEXIST: Self = Self(libc::EEXIST);
     /// Removed while it was in use.
     pub const EIDRM: Self = Self(libc::EIDRM);
+    /// A signal came.
+    pub const EINTR: Self = Self(libc::EINTR);
     /// An argument is out of its range, or what it names does not exist.
     pub const EINVAL: Self = Self(libc::EINVAL);
     /// A path has too many symbolic links.
     pub const ELOOP: Self = Self(libc::ELOOP);
     /// A path is too long.
     pub const ENAMETOOLONG: Self = Self(libc::ENAMETOOLONG);
+    /// It is a directory, or an old kernel without unnamed files.
+    pub const EISDIR: Self = Self(libc::EISDIR);
     /// Nothing of that name.
     pub const ENOENT: Self = Self(libc::ENOENT);
     /// Not enough memory or address space.
@@ -30,14 +36,23 @@ impl Errno {
     pub const ENOSPC: Self = Self(libc::ENOSPC);
     /// A part of a path is not a directory.
     pub const ENOTDIR: Self = Self(libc::ENOTDIR);
+    /// The file system cannot do that.
+    pub const EOPNOTSUPP: Self = Self(libc::EOPNOTSUPP);
     /// Only the owner may do that.
     pub const EPERM: Self = Self(libc::EPERM);
     /// No such process.
     pub const ESRCH: Self = Self(libc::ESRCH);
+    /// Somebody holds a lock.
+    pub const EWOULDBLOCK: Self = Self(libc::EWOULDBLOCK);
 
     /// Takes a value of `errno` as it is, known or not.
     pub const fn from_raw(errno: c_int) -> Self {
         Self(errno)
+    }
+
+    /// Makes it the `errno` of this thread.
+    pub fn set(self) {
+        sys::set_errno(self);
     }
 
     /// The value as C knows it.
@@ -73,6 +88,40 @@ pub enum Call {
     Shmdt,
     /// `shmctl(2)`
     Shmctl,
+    /// No call: an argument is refused.
+    Arguments,
+    /// `open(2)`, also of an unnamed file
+    Open,
+    /// `memfd_create(2)`
+    MemfdCreate,
+    /// `fallocate(2)`
+    Fallocate,
+    /// `linkat(2)`: giving an object its name
+    Link,
+    /// `unlink(2)`
+    Unlink,
+    /// `fstat(2)`
+    Fstat,
+    /// `fchmod(2)`
+    Fchmod,
+    /// `fchown(2)`
+    Fchown,
+    /// `flock(2)`
+    Flock,
+    /// `mmap(2)`
+    Mmap,
+    /// `munmap(2)`
+    Munmap,
+    /// `madvise(2)`
+    Madvise,
+    /// `mlock(2)`
+    Mlock,
+    /// `munlock(2)`
+    Munlock,
+    /// `msync(2)`
+    Msync,
+    /// `malloc(3)`
+    Malloc,
 }
 
 impl Call {
@@ -84,12 +133,35 @@ impl Call {
             Self::Shmat => c"shmat",
             Self::Shmdt => c"shmdt",
             Self::Shmctl => c"shmctl",
+            Self::Arguments => c"arguments",
+            Self::Open => c"open",
+            Self::MemfdCreate => c"memfd_create",
+            Self::Fallocate => c"fallocate",
+            Self::Link => c"linkat",
+            Self::Unlink => c"unlink",
+            Self::Fstat => c"fstat",
+            Self::Fchmod => c"fchmod",
+            Self::Fchown => c"fchown",
+            Self::Flock => c"flock",
+            Self::Mmap => c"mmap",
+            Self::Munmap => c"munmap",
+            Self::Madvise => c"madvise",
+            Self::Mlock => c"mlock",
+            Self::Munlock => c"munlock",
+            Self::Msync => c"msync",
+            Self::Malloc => c"malloc",
         }
     }
 
     /// The error of this call.
     pub const fn failed(self, errno: Errno) -> Error {
         Error { call: self, errno }
+    }
+
+    /// Adds to a result which call it is of.
+    #[inline]
+    pub(crate) fn of<T>(self, result: Result<T, Errno>) -> Result<T, Error> {
+        result.map_err(|errno| self.failed(errno))
     }
 }
 

@@ -22,17 +22,13 @@ impl Key {
     /// for as long as the file is not replaced, and not always unique.
     #[inline]
     pub fn from_path(path: &CStr, id: c_int) -> Result<Self, Error> {
-        sys::ftok(path, id)
-            .map(Self)
-            .map_err(|errno| Call::Ftok.failed(errno))
+        Call::Ftok.of(sys::ftok(path, id)).map(Self)
     }
 
     /// As [`Self::from_path`], for the path of this process.
     #[inline]
     pub(crate) fn from_shared_path(path: &SharedPath, id: c_int) -> Result<Self, Error> {
-        sys::ftok_shared(path, id)
-            .map(Self)
-            .map_err(|errno| Call::Ftok.failed(errno))
+        Call::Ftok.of(sys::ftok_shared(path, id)).map(Self)
     }
 
     /// The number.

@@ -1,9 +1,10 @@
 //! Shared memory between processes on Linux, for Rust programs; `libshmcomm` is its C interface.
 //!
 //! [`comm`] is layer 1: the five functions of the hand-written `comm.c` that many C programs carry,
-//! with where their key comes from. [`sysv`] is what it stands on.
+//! with where their key comes from. [`segment`] is layer 2: every kind of shared memory that Linux
+//! has, under one grammar of [names](name).
 //!
-//! It does not use `std`, starts no threads, and allocates no memory.
+//! It does not use `std` and starts no threads.
 #![cfg_attr(not(test), no_std)]
 #![cfg_attr(
     test,
@@ -20,10 +21,17 @@ pub mod comm;
 mod environment;
 pub mod error;
 pub mod explain;
+pub mod heap;
 pub mod key;
+pub mod name;
+mod object;
+pub mod options;
+pub mod segment;
 pub mod stale;
 mod sys;
 pub mod sysv;
 mod text;
 
 pub use error::{Call, Errno, Error};
+pub use name::Name;
+pub use segment::Segment;

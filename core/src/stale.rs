@@ -1,16 +1,16 @@
 //! Is what lies there left over from a process that is gone?
 
-use core::ffi::c_int;
+use core::ffi::{CStr, c_int};
 
 use crate::error::{Errno, Error};
-use crate::sys::{self, ProcessStat};
+use crate::sys::{self, Descriptor, ProcessStat};
 use crate::sysv::{self, Info};
 
-/// In which state a System V segment is found. Only [`Self::is_left_over`] may be replaced; what
+/// In which state a segment or an object is found. Only [`Self::is_left_over`] may be replaced; what
 /// cannot be told counts as in use.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum State {
-    /// There is no such segment (any more).
+    /// There is none (any more).
     Absent,
     /// It belongs to another user.
     Foreign,
@@ -64,17 +64,64 @@ pub fn clear(id: c_int) -> bool {
 
 /// What became of the segment's creator.
 pub fn creator(info: &Info) -> Creator {
-    if info.creator_pid() <= 0 {
+    fate(info.creator_pid(), |stat| {
+        started_after(stat, info.change_time())
+    })
+}
+
+/// What became of a process, given how to tell it from a later one of the same pid.
+fn fate(pid: i32, is_another: impl FnOnce(&ProcessStat) -> bool) -> Creator {
+    if pid <= 0 {
         return Creator::Unknown;
     }
-    if !sys::process_exists(info.creator_pid()) {
+    if !sys::process_exists(pid) {
         return Creator::Dead;
     }
-    match sys::process_stat(info.creator_pid()) {
-        Some(stat) if has_ended(&stat) || started_after(&stat, info.change_time()) => Creator::Dead,
+    match sys::process_stat(pid) {
+        Some(stat) if has_ended(&stat) || is_another(&stat) => Creator::Dead,
         Some(_) => Creator::Alive,
         None => Creator::Unknown,
     }
+}
+
+/// Where an object says who made it: an extended attribute, `xattr(7)`. Without it, because the
+/// file system has none or because somebody else made the object, the creator is unknown.
+const CREATOR: &CStr = c"user.shmcomm.creator";
+
+/// Notes in the object that this process made it, if that can be noted: its pid, its start in
+/// milliseconds after boot, its pid namespace.
+pub(crate) fn record_creator(file: &Descriptor) {
+    let pid = sys::pid();
+    if let (Some(stat), Some(namespace)) = (sys::process_stat(pid), sys::pid_namespace()) {
+        let record = [pid as u64, stat.start_ms as u64, namespace];
+        let _ = sys::set_attribute(file, CREATOR, &record);
+    }
+}
+
+/// The pid that an object has on record, 0 if none; whoever may write to it could have put it there.
+pub(crate) fn recorded_pid(file: &Descriptor) -> i32 {
+    sys::attribute::<3>(file, CREATOR).map_or(0, |[pid, ..]| i32::try_from(pid).unwrap_or(0))
+}
+
+/// The state of an object. Where it is unattached, this process holds the exclusive lock on it from
+/// then on.
+pub(crate) fn object_state(file: &Descriptor, owner: u32) -> State {
+    if owner != sys::effective_uid() {
+        return State::Foreign;
+    }
+    match sys::lock_exclusive(file) {
+        Ok(()) => {}
+        Err(Errno::EWOULDBLOCK) => return State::Attached,
+        Err(_) => return State::Unknown,
+    }
+    State::Unattached(match sys::attribute(file, CREATOR) {
+        Some([pid, start_ms, namespace]) if Some(namespace) == sys::pid_namespace() => {
+            fate(i32::try_from(pid).unwrap_or(0), |stat| {
+                stat.start_ms as u64 != start_ms
+            })
+        }
+        _ => Creator::Unknown,
+    })
 }
 
 /// Whether all its threads have ended, and it only waits to be reaped.

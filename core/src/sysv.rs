@@ -71,6 +71,11 @@ impl Info {
         self.0.shm_ctime
     }
 
+    /// May not be swapped.
+    pub fn locked(&self) -> bool {
+        u32::from(self.0.shm_perm.mode) & sys::SHM_LOCKED != 0
+    }
+
     /// Removed, and only kept until the last process detaches.
     pub fn removed(&self) -> bool {
         u32::from(self.0.shm_perm.mode) & sys::SHM_DEST != 0
@@ -88,13 +93,18 @@ impl Info {
 /// bits, [`CREATE`], [`EXCLUSIVE`].
 #[inline]
 pub fn get(key: Key, size: usize, flags: c_int) -> Result<c_int, Error> {
-    sys::shmget(key.raw(), size, flags).map_err(|errno| Call::Shmget.failed(errno))
+    Call::Shmget.of(sys::shmget(key.raw(), size, flags))
 }
 
 /// Attaches the segment, writable, at an address of the kernel's choice.
 #[inline]
 pub fn attach(id: c_int) -> Result<*mut c_void, Error> {
-    sys::shmat(id, 0).map_err(|errno| Call::Shmat.failed(errno))
+    Call::Shmat.of(sys::shmat(id, 0))
+}
+
+/// As [`attach`], for reading only.
+pub fn attach_read_only(id: c_int) -> Result<*mut c_void, Error> {
+    Call::Shmat.of(sys::shmat(id, libc::SHM_RDONLY))
 }
 
 /// Detaches the segment that is attached at this address.
@@ -105,20 +115,18 @@ pub fn attach(id: c_int) -> Result<*mut c_void, Error> {
 #[inline]
 pub unsafe fn detach(address: *const c_void) -> Result<(), Error> {
     // SAFETY: the caller gives up the memory.
-    unsafe { sys::shmdt(address) }.map_err(|errno| Call::Shmdt.failed(errno))
+    Call::Shmdt.of(unsafe { sys::shmdt(address) })
 }
 
 /// Removes the segment: its key is free at once, its memory when the last process detaches.
 #[inline]
 pub fn remove(id: c_int) -> Result<(), Error> {
-    sys::shm_remove(id).map_err(|errno| Call::Shmctl.failed(errno))
+    Call::Shmctl.of(sys::shm_remove(id))
 }
 
 /// What the kernel knows about this segment; EACCES without permission to read it.
 pub fn info(id: c_int) -> Result<Info, Error> {
-    sys::shm_stat(id)
-        .map(Info)
-        .map_err(|errno| Call::Shmctl.failed(errno))
+    Call::Shmctl.of(sys::shm_stat(id)).map(Info)
 }
 
 /// As [`info`], and also for a segment that this process may not read, where the kernel allows that
@@ -130,6 +138,33 @@ pub fn info_unchecked(id: c_int) -> Result<Info, Error> {
         }
         result => result,
     }
+}
+
+/// Changes the permission bits.
+pub fn change_mode(id: c_int, mode: u32) -> Result<(), Error> {
+    change(id, |ds| ds.shm_perm.mode = mode as libc::c_ushort)
+}
+
+/// Changes the owner.
+pub fn change_owner(id: c_int, uid: u32, gid: u32) -> Result<(), Error> {
+    change(id, |ds| (ds.shm_perm.uid, ds.shm_perm.gid) = (uid, gid))
+}
+
+/// Changes what `IPC_SET` can change, the rest left as it is.
+fn change(id: c_int, change: impl FnOnce(&mut libc::shmid_ds)) -> Result<(), Error> {
+    let mut ds = Call::Shmctl.of(sys::shm_stat(id))?;
+    change(&mut ds);
+    Call::Shmctl.of(sys::shm_set(id, &ds))
+}
+
+/// Keeps the segment in memory, so that it is never swapped; see `SHM_LOCK` in `shmctl(2)`.
+pub fn lock(id: c_int) -> Result<(), Error> {
+    Call::Shmctl.of(sys::shm_lock(id))
+}
+
+/// Lets the segment be swapped again.
+pub fn unlock(id: c_int) -> Result<(), Error> {
+    Call::Shmctl.of(sys::shm_unlock(id))
 }
 
 #[cfg(test)]

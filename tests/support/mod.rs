@@ -42,7 +42,9 @@ pub fn run(command: &mut Command) -> Output {
         .unwrap_or_else(|error| panic!("{command:?}: {error}"));
     assert!(
         output.status.success(),
-        "{command:?}: {}\n{}{}",
+        "{:?} {:?}: {}\n{}{}",
+        command.get_program(),
+        command.get_args().collect::<Vec<_>>(),
         output.status,
         String::from_utf8_lossy(&output.stdout),
         String::from_utf8_lossy(&output.stderr)
@@ -186,6 +188,8 @@ impl Sandbox {
     /// A program with this directory as the path of its key.
     pub fn command(&self, program: impl AsRef<OsStr>) -> Command {
         let mut command = Command::new(program);
+        // Cargo's would go before the place that the program was linked for.
+        command.env_remove("LD_LIBRARY_PATH");
         for (name, _) in env::vars_os() {
             if name.as_bytes().starts_with(b"COMM_") {
                 command.env_remove(name);

@@ -1,0 +1,200 @@
+//! Memory with a descriptor: POSIX objects, mapped files, anonymous memory.
+//!
+//! An object is made without a name, gets its size and its memory, and only then its name, which is
+//! also the exclusive create. So a name is absent or whole, at whatever instruction its maker dies.
+//!
+//! Whoever uses an object holds a shared lock on its descriptor (`flock(2)`), which ends with the
+//! last process that inherited it. Whoever removes a left-over one holds the exclusive lock.
+
+use crate::error::{Call, Errno, Error};
+use crate::stale;
+use crate::sys::{self, Access, Descriptor, Path};
+use crate::text::Text;
+
+/// Where an object has its name.
+#[derive(Clone, Copy)]
+pub enum Place<'a> {
+    /// A POSIX name without its slash.
+    Posix(&'a [u8]),
+    /// A path.
+    File(&'a [u8]),
+}
+
+/// Where `shm_open(3)` has its objects.
+const POSIX_DIRECTORY: &[u8] = b"/dev/shm/";
+
+impl<'a> Place<'a> {
+    fn directory(self) -> &'a [u8] {
+        match self {
+            Self::Posix(_) => POSIX_DIRECTORY,
+            Self::File(path) => match path.iter().rposition(|byte| *byte == b'/') {
+                Some(last) => path.get(..=last).unwrap_or_default(),
+                None => b"./",
+            },
+        }
+    }
+
+    fn path(self) -> Result<Path, Error> {
+        let path = match self {
+            Self::Posix(name) => Path::new(&[POSIX_DIRECTORY, name]),
+            Self::File(path) => Path::new(&[path]),
+        };
+        Call::Arguments.of(path)
+    }
+
+    /// As `shm_open(3)`, which never follows a symbolic link that somebody planted.
+    fn follows_links(self) -> bool {
+        matches!(self, Self::File(_))
+    }
+}
+
+/// An object that has no name yet.
+pub struct Unnamed {
+    file: Descriptor,
+    stand_in: Option<StandIn>,
+}
+
+/// The name that stands in for none, where the file system has no unnamed files. It is unique, so
+/// that what a death leaves of it is in nobody's way.
+struct StandIn(Path);
+
+impl Drop for StandIn {
+    fn drop(&mut self) {
+        let _ = sys::unlink(&self.0);
+    }
+}
+
+impl Unnamed {
+    /// Makes an object of this size in bytes, with all its memory and exactly this mode; in use by
+    /// this process from the beginning.
+    pub fn make(place: Place<'_>, size: usize, mode: u32) -> Result<Self, Error> {
+        let directory = Call::Arguments.of(Path::new(&[place.directory()]))?;
+        let unnamed = match sys::open_unnamed(&directory, 0o600) {
+            Ok(file) => Self {
+                file,
+                stand_in: None,
+            },
+            Err(Errno::EOPNOTSUPP | Errno::EISDIR) => Self::make_stand_in(place)?,
+            Err(errno) => return Err(Call::Open.failed(errno)),
+        };
+        Call::Fallocate.of(sys::allocate(&unnamed.file, size))?;
+        stale::record_creator(&unnamed.file);
+        Call::Fchmod.of(sys::change_mode(&unnamed.file, mode))?;
+        // Nobody else has it yet. Where there are no such locks, it counts as in use for ever.
+        let _ = sys::lock_shared(&unnamed.file);
+        Ok(unnamed)
+    }
+
+    fn make_stand_in(place: Place<'_>) -> Result<Self, Error> {
+        let mut name = Text::new();
+        name.text(".shmcomm-");
+        name.hex(sys::random(), 16);
+        let path = Call::Arguments.of(Path::new(&[place.directory(), name.as_bytes()]))?;
+        let file = Call::Open.of(sys::open_new(&path, 0o600))?;
+        Ok(Self {
+            file,
+            stand_in: Some(StandIn(path)),
+        })
+    }
+
+    pub fn file(&self) -> &Descriptor {
+        &self.file
+    }
+
+    /// Gives the object its name; EEXIST where that is taken.
+    pub fn publish(self, place: Place<'_>) -> Result<Descriptor, Error> {
+        let path = place.path()?;
+        Call::Link.of(match &self.stand_in {
+            None => sys::link_unnamed(&self.file, &path),
+            Some(StandIn(stand_in)) => sys::link(stand_in, &path),
+        })?;
+        Ok(self.file)
+    }
+}
+
+/// Opens the object of this name, and says that it is in use; its true size is the kernel's.
+///
+/// Who is `creating` it, but finds it made already, does not take what another user put there.
+pub fn open(
+    place: Place<'_>,
+    access: Access,
+    creating: bool,
+) -> Result<(Descriptor, usize), Error> {
+    /// A millisecond each: removing what is left over takes far less.
+    const TRIES: u32 = 200;
+
+    let path = place.path()?;
+    for _ in 0..TRIES {
+        let file = Call::Open.of(sys::open(&path, access, place.follows_links()))?;
+        let status = Call::Fstat.of(sys::status(&file))?;
+        if status.st_mode & libc::S_IFMT != libc::S_IFREG {
+            return Err(Call::Arguments.failed(Errno::EINVAL));
+        }
+        let planted = status.st_uid != sys::effective_uid() && status.st_uid != 0;
+        if creating && planted && matches!(place, Place::Posix(_)) {
+            return Err(Call::Open.failed(Errno::EACCES));
+        }
+        match sys::lock_shared(&file) {
+            Err(Errno::EWOULDBLOCK) => sys::sleep_ms(1),
+            // Removed between open and lock: what has the name now, if anything?
+            Ok(()) if Call::Fstat.of(sys::status(&file))?.st_nlink == 0 => {}
+            Ok(()) | Err(_) => {
+                let size = usize::try_from(status.st_size).unwrap_or(0);
+                return Ok((file, size));
+            }
+        }
+    }
+    Err(Call::Flock.failed(Errno::EBUSY))
+}
+
+/// Makes anonymous memory, and says how large it is: with huge pages, a multiple of theirs.
+pub fn make_anonymous(size: usize, huge: bool, mode: u32) -> Result<(Descriptor, usize), Error> {
+    let file = Call::MemfdCreate.of(sys::open_anonymous(huge))?;
+    let mut size = size;
+    if huge {
+        let page = Call::Fstat.of(sys::status(&file))?.st_blksize;
+        size = usize::try_from(page)
+            .ok()
+            .and_then(|page| size.checked_next_multiple_of(page))
+            .ok_or(Call::Fallocate.failed(Errno::ENOMEM))?;
+    }
+    Call::Fallocate.of(sys::allocate(&file, size))?;
+    Call::Fchmod.of(sys::change_mode(&file, mode))?;
+    Ok((file, size))
+}
+
+/// Removes the object of this name if it is left over; whether nothing has the name any more.
+pub fn clear(place: Place<'_>) -> Result<bool, Error> {
+    let path = place.path()?;
+    let file = match sys::open(&path, Access::Read, place.follows_links()) {
+        Ok(file) => file,
+        Err(Errno::ENOENT) => return Ok(true),
+        Err(_) => return Ok(false),
+    };
+    let status = Call::Fstat.of(sys::status(&file))?;
+    let left_over = status.st_mode & libc::S_IFMT == libc::S_IFREG
+        && stale::object_state(&file, status.st_uid).is_left_over();
+    if !left_over {
+        return Ok(false);
+    }
+    // Under the lock, only who bypasses this library gives the name to another object.
+    match sys::status_of_path(path.as_c_str(), place.follows_links()) {
+        Ok(named) if (named.st_dev, named.st_ino) == (status.st_dev, status.st_ino) => {
+            Call::Unlink.of(sys::unlink(&path))?;
+            Ok(true)
+        }
+        Ok(_) => Ok(false),
+        Err(_) => Ok(true),
+    }
+}
+
+/// Whether anything has the name.
+pub fn exists(place: Place<'_>) -> Result<bool, Error> {
+    let path = place.path()?;
+    Ok(sys::status_of_path(path.as_c_str(), false).is_ok())
+}
+
+/// Removes the name; who uses the object keeps it.
+pub fn remove(place: Place<'_>) -> Result<(), Error> {
+    Call::Unlink.of(sys::unlink(&place.path()?))
+}

@@ -1,0 +1,326 @@
+//! Layer 2: one segment of shared memory, whatever its kind.
+//!
+//! ```
+//! use shmcomm::{Name, Segment};
+//!
+//! let name = Name::parse(b"anon:").unwrap();
+//! let segment = Segment::options().create().size(4096).open(name)?;
+//! segment.write(0, b"how are you");
+//! let mut text = [0; 11];
+//! segment.read(0, &mut text);
+//! assert_eq!(&text, b"how are you");
+//! # Ok::<(), shmcomm::Error>(())
+//! ```
+
+use core::ffi::{c_int, c_void};
+use core::ptr::NonNull;
+use core::sync::atomic::{AtomicU8, Ordering::Relaxed};
+
+use crate::error::{Call, Errno, Error};
+use crate::key::Key;
+use crate::name::Name;
+use crate::object::{self, Place};
+use crate::options::Options;
+use crate::stale;
+use crate::sys::{self, Access, Descriptor};
+use crate::sysv;
+
+/// Which pages a segment got.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum HugePages {
+    /// Normal ones.
+    None,
+    /// Transparent huge pages are asked for, and the kernel gives them where it can.
+    Transparent,
+    /// Huge pages.
+    Huge,
+}
+
+/// A System V segment in this process, detached when it is dropped.
+pub(crate) struct Attached(pub NonNull<c_void>);
+
+impl Drop for Attached {
+    fn drop(&mut self) {
+        // SAFETY: attached, and who drops this uses the memory no more.
+        let _ = unsafe { sysv::detach(self.0.as_ptr()) };
+    }
+}
+
+/// A mapping of an object, unmapped when it is dropped.
+pub(crate) struct Mapped {
+    pub address: NonNull<c_void>,
+    pub size: usize,
+}
+
+impl Mapped {
+    pub fn new(file: &Descriptor, size: usize, access: Access) -> Result<Self, Error> {
+        let address = Call::Mmap.of(sys::map(file, size, access))?;
+        Ok(Self { address, size })
+    }
+}
+
+impl Drop for Mapped {
+    fn drop(&mut self) {
+        // SAFETY: mapped, and who drops this uses the memory no more.
+        let _ = unsafe { sys::unmap(self.address, self.size) };
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Posix,
+    File,
+    Anonymous,
+}
+
+impl Kind {
+    pub fn of(place: Place<'_>) -> Self {
+        match place {
+            Place::Posix(_) => Self::Posix,
+            Place::File(_) => Self::File,
+        }
+    }
+}
+
+pub(crate) enum Memory {
+    Sysv(Attached, c_int),
+    Object(Mapped, Descriptor, Kind),
+}
+
+/// A segment of shared memory, attached to this process until it is dropped. What is dropped is
+/// only detached: to remove a segment is a call of its own, [`remove`].
+///
+/// Other processes may write to the memory at any time, so that it can never be borrowed as
+/// ordinary bytes: [`Self::read`] and [`Self::write`] copy, [`Self::bytes`] gives atomic ones, and
+/// [`Self::as_ptr`] leaves the care to the caller. Whoever may write to an object can also make it
+/// smaller, and then touching what is gone is a fault (SIGBUS).
+pub struct Segment {
+    pub(crate) memory: Memory,
+    pub(crate) size: usize,
+    pub(crate) read_only: bool,
+    pub(crate) locked: bool,
+    pub(crate) huge_pages: HugePages,
+}
+
+// SAFETY: the memory belongs to the process, not to a thread, and its contents are only reached by
+// atomic operations.
+unsafe impl Send for Segment {}
+// SAFETY: as above; what changes the handle takes it by &mut.
+unsafe impl Sync for Segment {}
+
+/// What the system knows about a segment. What a kind of memory does not have is `None` or 0.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub struct Info {
+    /// The true size in bytes.
+    pub size: usize,
+    /// Permission bits.
+    pub mode: u32,
+    /// User id of the owner.
+    pub uid: u32,
+    /// Group id of the owner.
+    pub gid: u32,
+    /// The System V key; 0 for a private segment, and once it is removed.
+    pub key: Option<Key>,
+    /// The System V id.
+    pub id: Option<c_int>,
+    /// The process that made it; 0 where that is not known.
+    pub creator_pid: i32,
+    /// The last process that attached or detached; 0 where that is not known.
+    pub last_pid: i32,
+    /// How many times it is attached.
+    pub attached: Option<u64>,
+    /// Last attach, or access of a file, in seconds since 1970; 0 if there was none.
+    pub attach_time: i64,
+    /// Last detach, likewise.
+    pub detach_time: i64,
+    /// Creation or last change of owner or mode, likewise.
+    pub change_time: i64,
+    /// It has no name any more, and goes with its last user.
+    pub removed: bool,
+    /// It is kept from being swapped.
+    pub locked: bool,
+    /// Which pages it got from this handle.
+    pub huge_pages: HugePages,
+}
+
+impl Segment {
+    /// How to open a segment: without more, an existing one, to read and write.
+    pub const fn options() -> Options {
+        Options::new()
+    }
+
+    fn address(&self) -> NonNull<c_void> {
+        match &self.memory {
+            Memory::Sysv(attached, _) => attached.0,
+            Memory::Object(mapped, ..) => mapped.address,
+        }
+    }
+
+    /// The true size in bytes, whoever made it.
+    pub fn size(&self) -> usize {
+        self.size
+    }
+
+    /// The first byte; on a page boundary. Valid as long as the segment.
+    pub fn as_ptr(&self) -> *mut u8 {
+        self.address().as_ptr().cast()
+    }
+
+    /// The memory as atomic bytes; `None` if it is read-only, where their operations would fault.
+    pub fn bytes(&self) -> Option<&[AtomicU8]> {
+        (!self.read_only).then(|| self.atomic())
+    }
+
+    fn atomic(&self) -> &[AtomicU8] {
+        // SAFETY: mapped for as long as self, of this size; other processes' writes are no data
+        // races with atomic operations.
+        unsafe { core::slice::from_raw_parts(self.as_ptr().cast(), self.size) }
+    }
+
+    /// Copies from the memory at `offset`, as much as there is; how many bytes.
+    pub fn read(&self, offset: usize, to: &mut [u8]) -> usize {
+        let from = self.atomic().get(offset..).unwrap_or_default();
+        for (to, from) in to.iter_mut().zip(from) {
+            *to = from.load(Relaxed);
+        }
+        to.len().min(from.len())
+    }
+
+    /// Copies into the memory at `offset`, as much as there is room for; how many bytes: none if it
+    /// is read-only.
+    pub fn write(&self, offset: usize, from: &[u8]) -> usize {
+        let to = self.bytes().and_then(|bytes| bytes.get(offset..));
+        let to = to.unwrap_or_default();
+        for (to, from) in to.iter().zip(from) {
+            to.store(*from, Relaxed);
+        }
+        to.len().min(from.len())
+    }
+
+    /// What the system knows about it now.
+    #[inline(never)]
+    pub fn info(&self) -> Result<Info, Error> {
+        match &self.memory {
+            Memory::Sysv(_, id) => {
+                let info = sysv::info(*id)?;
+                Ok(Info {
+                    size: info.size(),
+                    mode: info.mode(),
+                    uid: info.uid(),
+                    gid: info.gid(),
+                    key: Some(info.key()),
+                    id: Some(*id),
+                    creator_pid: info.creator_pid(),
+                    last_pid: info.last_pid(),
+                    attached: Some(info.attached()),
+                    attach_time: info.attach_time(),
+                    detach_time: info.detach_time(),
+                    change_time: info.change_time(),
+                    removed: info.removed(),
+                    locked: info.locked(),
+                    huge_pages: self.huge_pages,
+                })
+            }
+            Memory::Object(_, file, kind) => {
+                let status = Call::Fstat.of(sys::status(file))?;
+                Ok(Info {
+                    size: usize::try_from(status.st_size).unwrap_or(0),
+                    mode: status.st_mode & 0o777,
+                    uid: status.st_uid,
+                    gid: status.st_gid,
+                    key: None,
+                    id: None,
+                    creator_pid: stale::recorded_pid(file),
+                    last_pid: 0,
+                    attached: None,
+                    attach_time: status.st_atime,
+                    detach_time: 0,
+                    change_time: status.st_ctime,
+                    removed: *kind != Kind::Anonymous && status.st_nlink == 0,
+                    locked: self.locked,
+                    huge_pages: self.huge_pages,
+                })
+            }
+        }
+    }
+
+    /// Changes the permission bits: `IPC_SET` or `fchmod(2)`.
+    #[inline(never)]
+    pub fn set_mode(&self, mode: u32) -> Result<(), Error> {
+        if mode & !0o777 != 0 {
+            return Err(Call::Arguments.failed(Errno::EINVAL));
+        }
+        match &self.memory {
+            Memory::Sysv(_, id) => sysv::change_mode(*id, mode),
+            Memory::Object(_, file, _) => Call::Fchmod.of(sys::change_mode(file, mode)),
+        }
+    }
+
+    /// Changes the owner: `IPC_SET` or `fchown(2)`.
+    #[inline(never)]
+    pub fn set_owner(&self, uid: u32, gid: u32) -> Result<(), Error> {
+        match &self.memory {
+            Memory::Sysv(_, id) => sysv::change_owner(*id, uid, gid),
+            Memory::Object(_, file, _) => Call::Fchown.of(sys::change_owner(file, uid, gid)),
+        }
+    }
+
+    /// Keeps the memory from being swapped: `SHM_LOCK`, which holds for the segment, or `mlock(2)`,
+    /// which holds for this process.
+    #[inline(never)]
+    pub fn lock(&mut self) -> Result<(), Error> {
+        match &self.memory {
+            Memory::Sysv(_, id) => sysv::lock(*id)?,
+            Memory::Object(mapped, ..) => {
+                // SAFETY: mapped, of this size.
+                Call::Mlock.of(unsafe { sys::lock_memory(mapped.address, mapped.size) })?;
+            }
+        }
+        self.locked = true;
+        Ok(())
+    }
+
+    /// Lets the memory be swapped again.
+    #[inline(never)]
+    pub fn unlock(&mut self) -> Result<(), Error> {
+        match &self.memory {
+            Memory::Sysv(_, id) => sysv::unlock(*id)?,
+            Memory::Object(mapped, ..) => {
+                // SAFETY: mapped, of this size.
+                Call::Munlock.of(unsafe { sys::unlock_memory(mapped.address, mapped.size) })?;
+            }
+        }
+        self.locked = false;
+        Ok(())
+    }
+
+    /// Waits until a file holds what its memory does: `msync(2)`. Memory without a file has nothing
+    /// to wait for.
+    pub fn sync(&self) -> Result<(), Error> {
+        match &self.memory {
+            Memory::Object(mapped, _, Kind::File) => {
+                // SAFETY: mapped, of this size.
+                Call::Msync.of(unsafe { sys::sync(mapped.address, mapped.size) })
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Removes the segment of this name: `IPC_RMID`, `unlink(2)`. Who has it attached keeps it until it
+/// detaches. A name that stands for no lasting segment, `anon:` or `sysv:private`, is refused by
+/// EINVAL.
+#[inline(never)]
+pub fn remove(name: Name<'_>) -> Result<(), Error> {
+    match name {
+        Name::Posix(name) => object::remove(Place::Posix(name)),
+        Name::File(path) => object::remove(Place::File(path)),
+        Name::SysvId(id) => sysv::remove(id),
+        Name::SysvPrivate | Name::Anonymous => Err(Call::Arguments.failed(Errno::EINVAL)),
+        Name::SysvKey(_) | Name::SysvPath(..) => {
+            let key = name.key().unwrap_or(Ok(Key::PRIVATE))?;
+            sysv::remove(sysv::get(key, 0, 0)?)
+        }
+    }
+}

@@ -1,0 +1,214 @@
+//! Files: memory with a descriptor.
+
+use core::ffi::{CStr, c_char, c_int, c_uint, c_void};
+use core::mem::MaybeUninit;
+
+use super::{checked, not_negative};
+use crate::error::Errno;
+
+/// An open descriptor, closed when it is dropped.
+pub struct Descriptor(c_int);
+
+impl Drop for Descriptor {
+    fn drop(&mut self) {
+        // SAFETY: open, and nobody else's to close.
+        unsafe { libc::close(self.0) };
+    }
+}
+
+impl Descriptor {
+    pub fn raw(&self) -> c_int {
+        self.0
+    }
+}
+
+/// A path as the system takes it, put together from parts.
+pub struct Path([u8; libc::PATH_MAX as usize]);
+
+impl Path {
+    /// ENAMETOOLONG where the system would say so, EINVAL where a part has a NUL.
+    #[inline(never)]
+    pub fn new(parts: &[&[u8]]) -> Result<Self, Errno> {
+        let mut path = Self([0; libc::PATH_MAX as usize]);
+        let mut places = path.0.iter_mut();
+        for byte in parts.iter().copied().flatten() {
+            match (places.next(), byte) {
+                (None, _) => return Err(Errno::ENAMETOOLONG),
+                (_, 0) => return Err(Errno::EINVAL),
+                (Some(place), byte) => *place = *byte,
+            }
+        }
+        match places.next() {
+            Some(_) => Ok(path),
+            None => Err(Errno::ENAMETOOLONG),
+        }
+    }
+
+    pub fn as_c_str(&self) -> &CStr {
+        // SAFETY: new() leaves at least one NUL.
+        unsafe { CStr::from_ptr(self.as_ptr()) }
+    }
+
+    fn as_ptr(&self) -> *const c_char {
+        self.0.as_ptr().cast()
+    }
+}
+
+/// How to open a file.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Access {
+    Read,
+    ReadWrite,
+}
+
+/// Opens an existing file, whatever it is, without waiting for anything.
+pub fn open(path: &Path, access: Access, follow_links: bool) -> Result<Descriptor, Errno> {
+    let access = match access {
+        Access::Read => libc::O_RDONLY,
+        Access::ReadWrite => libc::O_RDWR,
+    };
+    let no_follow = if follow_links { 0 } else { libc::O_NOFOLLOW };
+    open_with(
+        path,
+        access | no_follow | libc::O_NONBLOCK | libc::O_NOCTTY,
+        0,
+    )
+}
+
+/// Makes a file without a name, in this directory.
+pub fn open_unnamed(directory: &Path, mode: u32) -> Result<Descriptor, Errno> {
+    open_with(directory, libc::O_TMPFILE | libc::O_RDWR, mode)
+}
+
+/// Makes a file that must not be there yet.
+pub fn open_new(path: &Path, mode: u32) -> Result<Descriptor, Errno> {
+    let flags = libc::O_CREAT | libc::O_EXCL | libc::O_RDWR | libc::O_NOFOLLOW;
+    open_with(path, flags, mode)
+}
+
+fn open_with(path: &Path, flags: c_int, mode: u32) -> Result<Descriptor, Errno> {
+    // SAFETY: the path ends with NUL.
+    let file = unsafe { libc::open(path.as_ptr(), flags | libc::O_CLOEXEC, mode as c_uint) };
+    not_negative(file).map(Descriptor)
+}
+
+/// Makes anonymous memory; with huge pages where `huge`.
+pub fn open_anonymous(huge: bool) -> Result<Descriptor, Errno> {
+    let huge = if huge { libc::MFD_HUGETLB } else { 0 };
+    // SAFETY: the name ends with NUL.
+    let file = unsafe { libc::memfd_create(c"shmcomm".as_ptr(), libc::MFD_CLOEXEC | huge) };
+    not_negative(file).map(Descriptor)
+}
+
+/// Gives the file its size, in bytes, with all its memory or blocks: ENOSPC now, no SIGBUS later.
+pub fn allocate(file: &Descriptor, size: usize) -> Result<(), Errno> {
+    /// A signal makes the kernel begin again; a storm of them must not make it do so for ever.
+    const TRIES: u32 = 1000;
+
+    let size = libc::off_t::try_from(size).map_err(|_| Errno::EINVAL)?;
+    let mut result = 0;
+    for _ in 0..TRIES {
+        // SAFETY: takes no pointer.
+        result = unsafe { libc::posix_fallocate(file.0, 0, size) };
+        if result != libc::EINTR {
+            break;
+        }
+    }
+    match result {
+        0 => Ok(()),
+        error => Err(Errno::from_raw(error)),
+    }
+}
+
+/// Gives an unnamed file a name; EEXIST where that is taken.
+pub fn link_unnamed(file: &Descriptor, path: &Path) -> Result<(), Errno> {
+    let mut source = [0; 32];
+    // SAFETY: the length is the buffer's, and `%d` takes an int; the paths end with NUL.
+    let linked = unsafe {
+        libc::snprintf(
+            source.as_mut_ptr(),
+            source.len(),
+            c"/proc/self/fd/%d".as_ptr(),
+            file.0,
+        );
+        libc::linkat(
+            libc::AT_FDCWD,
+            source.as_ptr(),
+            libc::AT_FDCWD,
+            path.as_ptr(),
+            libc::AT_SYMLINK_FOLLOW,
+        )
+    };
+    checked(linked)
+}
+
+/// Gives a file a second name; EEXIST where that is taken.
+pub fn link(from: &Path, to: &Path) -> Result<(), Errno> {
+    // SAFETY: the paths end with NUL.
+    checked(unsafe { libc::link(from.as_ptr(), to.as_ptr()) })
+}
+
+pub fn unlink(path: &Path) -> Result<(), Errno> {
+    // SAFETY: the path ends with NUL.
+    checked(unsafe { libc::unlink(path.as_ptr()) })
+}
+
+pub fn status(file: &Descriptor) -> Result<libc::stat, Errno> {
+    let mut status = MaybeUninit::uninit();
+    // SAFETY: the buffer is of the type that the call fills.
+    checked(unsafe { libc::fstat(file.0, status.as_mut_ptr()) })?;
+    // SAFETY: filled, since the call succeeded.
+    Ok(unsafe { status.assume_init() })
+}
+
+pub fn status_of_path(path: &CStr, follow_links: bool) -> Result<libc::stat, Errno> {
+    let flags = if follow_links {
+        0
+    } else {
+        libc::AT_SYMLINK_NOFOLLOW
+    };
+    let mut status = MaybeUninit::uninit();
+    // SAFETY: the path ends with NUL, the buffer is of the type that the call fills.
+    checked(unsafe { libc::fstatat(libc::AT_FDCWD, path.as_ptr(), status.as_mut_ptr(), flags) })?;
+    // SAFETY: filled, since the call succeeded.
+    Ok(unsafe { status.assume_init() })
+}
+
+pub fn change_mode(file: &Descriptor, mode: u32) -> Result<(), Errno> {
+    // SAFETY: takes no pointer.
+    checked(unsafe { libc::fchmod(file.0, mode) })
+}
+
+pub fn change_owner(file: &Descriptor, uid: u32, gid: u32) -> Result<(), Errno> {
+    // SAFETY: takes no pointer.
+    checked(unsafe { libc::fchown(file.0, uid, gid) })
+}
+
+/// Takes a lock that says "in use", which others may hold too; EWOULDBLOCK at once where somebody
+/// is about to remove the file.
+pub fn lock_shared(file: &Descriptor) -> Result<(), Errno> {
+    // SAFETY: takes no pointer.
+    checked(unsafe { libc::flock(file.0, libc::LOCK_SH | libc::LOCK_NB) })
+}
+
+/// Takes the lock of who removes the file; EWOULDBLOCK at once where somebody uses it.
+pub fn lock_exclusive(file: &Descriptor) -> Result<(), Errno> {
+    // SAFETY: takes no pointer.
+    checked(unsafe { libc::flock(file.0, libc::LOCK_EX | libc::LOCK_NB) })
+}
+
+pub fn set_attribute(file: &Descriptor, name: &CStr, value: &[u64]) -> Result<(), Errno> {
+    let data = value.as_ptr().cast::<c_void>();
+    // SAFETY: the name ends with NUL, the value is as long as said.
+    checked(unsafe { libc::fsetxattr(file.0, name.as_ptr(), data, size_of_val(value), 0) })
+}
+
+/// The value of an attribute that consists of so many numbers.
+pub fn attribute<const N: usize>(file: &Descriptor, name: &CStr) -> Option<[u64; N]> {
+    let mut value = [0; N];
+    let size = size_of_val(&value);
+    let data = value.as_mut_ptr().cast::<c_void>();
+    // SAFETY: the name ends with NUL, the buffer is as long as said.
+    let length = unsafe { libc::fgetxattr(file.0, name.as_ptr(), data, size) };
+    (usize::try_from(length) == Ok(size)).then_some(value)
+}

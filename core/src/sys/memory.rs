@@ -1,0 +1,124 @@
+//! Memory: mappings, and a place on the C heap for what a C program holds.
+
+use core::ffi::c_void;
+use core::ptr::{self, NonNull};
+
+use super::{Access, Descriptor, checked, errno};
+use crate::error::Errno;
+
+/// Maps the first `size` bytes of a file, shared, at an address of the kernel's choice.
+pub fn map(file: &Descriptor, size: usize, access: Access) -> Result<NonNull<c_void>, Errno> {
+    let protection = match access {
+        Access::Read => libc::PROT_READ,
+        Access::ReadWrite => libc::PROT_READ | libc::PROT_WRITE,
+    };
+    // SAFETY: at an address of the kernel's choice, so that no mapping is replaced.
+    let address = unsafe {
+        libc::mmap(
+            ptr::null_mut(),
+            size,
+            protection,
+            libc::MAP_SHARED,
+            file.raw(),
+            0,
+        )
+    };
+    if address == libc::MAP_FAILED {
+        return Err(errno());
+    }
+    NonNull::new(address).ok_or(Errno::ENOMEM)
+}
+
+/// # Safety
+///
+/// The memory is a mapping of this size, and nothing may use it any more.
+pub unsafe fn unmap(address: NonNull<c_void>, size: usize) -> Result<(), Errno> {
+    // SAFETY: the caller's promise.
+    checked(unsafe { libc::munmap(address.as_ptr(), size) })
+}
+
+/// Advice that leaves the contents as they are.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Advice {
+    HugePages,
+    PopulateRead,
+    PopulateWrite,
+}
+
+/// # Safety
+///
+/// The memory is a mapping of this size.
+pub unsafe fn advise(address: NonNull<c_void>, size: usize, advice: Advice) -> Result<(), Errno> {
+    let advice = match advice {
+        Advice::HugePages => libc::MADV_HUGEPAGE,
+        Advice::PopulateRead => libc::MADV_POPULATE_READ,
+        Advice::PopulateWrite => libc::MADV_POPULATE_WRITE,
+    };
+    // SAFETY: the caller's promise; none of these advices changes what the memory holds.
+    checked(unsafe { libc::madvise(address.as_ptr(), size, advice) })
+}
+
+/// # Safety
+///
+/// The memory is a mapping of this size.
+pub unsafe fn lock_memory(address: NonNull<c_void>, size: usize) -> Result<(), Errno> {
+    // SAFETY: the caller's promise.
+    checked(unsafe { libc::mlock(address.as_ptr(), size) })
+}
+
+/// # Safety
+///
+/// The memory is a mapping of this size.
+pub unsafe fn unlock_memory(address: NonNull<c_void>, size: usize) -> Result<(), Errno> {
+    // SAFETY: the caller's promise.
+    checked(unsafe { libc::munlock(address.as_ptr(), size) })
+}
+
+/// Waits until the file holds what the memory does.
+///
+/// # Safety
+///
+/// The memory is a mapping of this size.
+pub unsafe fn sync(address: NonNull<c_void>, size: usize) -> Result<(), Errno> {
+    // SAFETY: the caller's promise.
+    checked(unsafe { libc::msync(address.as_ptr(), size, libc::MS_SYNC) })
+}
+
+/// Whether memory of the kernel's own may have transparent huge pages.
+pub fn has_transparent_huge_pages() -> bool {
+    let mut setting = [0_u8; 64];
+    let path = c"/sys/kernel/mm/transparent_hugepage/shmem_enabled";
+    // SAFETY: the path ends with NUL, the buffer is as long as said; a descriptor of -1 is refused.
+    unsafe {
+        let file = libc::open(path.as_ptr(), libc::O_RDONLY | libc::O_CLOEXEC);
+        libc::read(file, setting.as_mut_ptr().cast(), setting.len());
+        libc::close(file);
+    }
+    // The one in force is in brackets; without such a setting there are none.
+    let chosen = setting.split(|byte| *byte == b'[').nth(1);
+    chosen.is_some_and(|chosen| !chosen.starts_with(b"never") && !chosen.starts_with(b"deny"))
+}
+
+/// Moves a value to the C heap.
+pub fn to_heap<T>(value: T) -> Result<NonNull<T>, Errno> {
+    const { assert!(align_of::<T>() <= align_of::<libc::max_align_t>()) };
+    // SAFETY: takes no pointer.
+    let place = unsafe { libc::malloc(size_of::<T>()) };
+    let place = NonNull::new(place.cast::<T>()).ok_or(Errno::ENOMEM)?;
+    // SAFETY: new, large enough, and aligned for any type of C.
+    unsafe { place.write(value) };
+    Ok(place)
+}
+
+/// Moves a value back from the C heap.
+///
+/// # Safety
+///
+/// The place is from [`to_heap`], and is not used any more.
+pub unsafe fn from_heap<T>(place: NonNull<T>) -> T {
+    // SAFETY: the caller's promise.
+    let value = unsafe { place.read() };
+    // SAFETY: from malloc.
+    unsafe { libc::free(place.as_ptr().cast()) };
+    value
+}

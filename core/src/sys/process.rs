@@ -1,0 +1,139 @@
+//! Who this process is, and what becomes of others.
+
+use core::ffi::{CStr, c_char, c_int};
+
+use super::{checked, status_of_path};
+use crate::error::Errno;
+
+pub fn effective_uid() -> u32 {
+    // SAFETY: takes no argument, cannot fail.
+    unsafe { libc::geteuid() }
+}
+
+pub fn pid() -> i32 {
+    // SAFETY: takes no argument, cannot fail.
+    unsafe { libc::getpid() }
+}
+
+/// A number that no other process guesses or repeats.
+pub fn random() -> u64 {
+    let mut number = 0_u64;
+    // SAFETY: the buffer is as long as said; 8 bytes come whole (getrandom(2)).
+    unsafe { libc::getrandom((&raw mut number).cast(), size_of::<u64>(), 0) };
+    number
+}
+
+/// What tells the pid namespace of this process from others; `None` without `/proc`.
+pub fn pid_namespace() -> Option<u64> {
+    let status = status_of_path(c"/proc/self/ns/pid", true).ok()?;
+    Some(status.st_ino)
+}
+
+/// Whether there is such a process, dead but not yet reaped ones included.
+pub fn process_exists(pid: i32) -> bool {
+    // SAFETY: signal 0 is never delivered.
+    let sent = checked(unsafe { libc::kill(pid, 0) });
+    sent != Err(Errno::ESRCH)
+}
+
+/// What `/proc/PID/stat` says of a process, see `proc_pid_stat(5)`.
+pub struct ProcessStat {
+    /// One letter; `Z` when its first thread has ended.
+    pub state: u8,
+    /// How many threads it has.
+    pub threads: i64,
+    /// When it started, in milliseconds after boot.
+    pub start_ms: i64,
+}
+
+/// As many bytes as a pid needs in decimal, and more than a line of `/proc/PID/stat` has.
+const PID_LENGTH: usize = 11;
+const STAT_LENGTH: usize = 1023;
+
+/// Looks a process up in `/proc`; `None` where that does not show the processes of this namespace.
+pub fn process_stat(pid: i32) -> Option<ProcessStat> {
+    let mut link = [0; PID_LENGTH + 1];
+    // SAFETY: the path ends with NUL; a byte of the buffer is left for another.
+    unsafe { libc::readlink(c"/proc/self".as_ptr(), link.as_mut_ptr(), PID_LENGTH) };
+    // SAFETY: the number ends with NUL.
+    if unsafe { libc::atoi(link.as_ptr()) != libc::getpid() } {
+        return None;
+    }
+
+    let mut path = [0; 24];
+    // SAFETY: the length is the buffer's, and `%d` takes an int.
+    unsafe {
+        libc::snprintf(
+            path.as_mut_ptr(),
+            path.len(),
+            c"/proc/%d/stat".as_ptr(),
+            pid,
+        )
+    };
+    let mut text: [c_char; STAT_LENGTH + 1] = [0; STAT_LENGTH + 1];
+    // SAFETY: the path ends with NUL.
+    let file = unsafe { libc::open(path.as_ptr(), libc::O_RDONLY | libc::O_CLOEXEC) };
+    // SAFETY: the length leaves a NUL at the end; a descriptor of -1 is refused.
+    unsafe { libc::read(file, text.as_mut_ptr().cast(), STAT_LENGTH) };
+    // SAFETY: opened above; a descriptor of -1 is refused.
+    unsafe { libc::close(file) };
+    // SAFETY: what was read is followed by at least one NUL.
+    parse_process_stat(unsafe { CStr::from_ptr(text.as_ptr()) })
+}
+
+fn parse_process_stat(text: &CStr) -> Option<ProcessStat> {
+    let (mut state, mut threads, mut ticks) = (0, 0_i64, 0_i64);
+    // SAFETY: the text ends with NUL, and the pointers are to a char and to two 64-bit integers.
+    let found = unsafe {
+        // The name in parentheses may hold anything, also parentheses and blanks.
+        let name_end = libc::strrchr(text.as_ptr(), c_int::from(b')'));
+        if name_end.is_null() {
+            return None;
+        }
+        libc::sscanf(
+            name_end,
+            c") %c%*s%*s%*s%*s%*s%*s%*s%*s%*s%*s%*s%*s%*s%*s%*s%*s%ld%*s%ld".as_ptr(),
+            &raw mut state,
+            &raw mut threads,
+            &raw mut ticks,
+        )
+    };
+    if found != 3 {
+        return None;
+    }
+    // SAFETY: takes no pointer.
+    let ticks_per_second = unsafe { libc::sysconf(libc::_SC_CLK_TCK) };
+    Some(ProcessStat {
+        state,
+        threads,
+        start_ms: ticks.checked_mul(1000)?.checked_div(ticks_per_second)?,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::ffi::CString;
+
+    use super::*;
+
+    const STAT: &str = "4711 (a) Z (b)) S 1 4711 4711 0 -1 4194560 104 0 0 0 0 0 0 0 20 0 3 0 \
+        81234 2953216 331 18446744073709551615";
+
+    #[test]
+    fn a_name_with_parentheses_does_not_hide_the_fields() {
+        let text = CString::new(STAT).unwrap();
+        let stat = parse_process_stat(&text).unwrap();
+        assert_eq!((stat.state, stat.threads), (b'S', 3));
+        // SAFETY: takes no pointer.
+        let ticks_per_second = unsafe { libc::sysconf(libc::_SC_CLK_TCK) };
+        assert_eq!(stat.start_ms, 81234 * 1000 / ticks_per_second);
+    }
+
+    #[test]
+    fn a_text_that_breaks_off_is_refused() {
+        for length in 0..STAT.find("81234").unwrap() {
+            let cut = CString::new(&STAT[..length]).unwrap();
+            assert!(parse_process_stat(&cut).is_none(), "{cut:?}");
+        }
+    }
+}
