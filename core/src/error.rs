@@ -96,6 +96,8 @@ pub enum Call {
     MemfdCreate,
     /// `fallocate(2)`
     Fallocate,
+    /// `ftruncate(2)`
+    Ftruncate,
     /// `linkat(2)`: giving an object its name
     Link,
     /// `unlink(2)`
@@ -137,6 +139,7 @@ impl Call {
             Self::Open => c"open",
             Self::MemfdCreate => c"memfd_create",
             Self::Fallocate => c"fallocate",
+            Self::Ftruncate => c"ftruncate",
             Self::Link => c"linkat",
             Self::Unlink => c"unlink",
             Self::Fstat => c"fstat",

@@ -156,9 +156,9 @@ pub fn make_anonymous(size: usize, huge: bool, mode: u32) -> Result<(Descriptor,
         size = usize::try_from(page)
             .ok()
             .and_then(|page| size.checked_next_multiple_of(page))
-            .ok_or(Call::Fallocate.failed(Errno::ENOMEM))?;
+            .ok_or(Call::Ftruncate.failed(Errno::ENOMEM))?;
     }
-    Call::Fallocate.of(sys::allocate(&file, size))?;
+    Call::Ftruncate.of(sys::set_size(&file, size))?;
     Call::Fchmod.of(sys::change_mode(&file, mode))?;
     Ok((file, size))
 }

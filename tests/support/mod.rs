@@ -2,6 +2,8 @@
 //! it, and keys of a test's own.
 #![allow(dead_code)]
 
+pub mod ptrace;
+
 use std::ffi::{CString, OsStr};
 use std::io::Write;
 use std::os::unix::ffi::OsStrExt;
@@ -208,15 +210,56 @@ impl Drop for Sandbox {
 
 /// Removes what tests left that were killed.
 fn sweep(sandboxes: &Path) {
-    for entry in fs::read_dir(sandboxes).into_iter().flatten().flatten() {
+    for left in left_behind(sandboxes, "") {
+        clear(&left);
+    }
+}
+
+/// The files whose names are the prefix and the pid of a process that has ended.
+fn left_behind(directory: &Path, prefix: &str) -> Vec<PathBuf> {
+    let entries = fs::read_dir(directory).into_iter().flatten().flatten();
+    let left = entries.filter(|entry| {
         let name = entry.file_name().to_string_lossy().into_owned();
-        let pid = name.split('-').next().and_then(|pid| pid.parse().ok());
-        if pid.is_some_and(|pid: i32| {
+        let pid = name
+            .strip_prefix(prefix)
+            .and_then(|rest| rest.split('-').next()?.parse().ok());
+        pid.is_some_and(|pid: i32| {
             // SAFETY: signal 0 is never delivered.
             unsafe { libc::kill(pid, 0) == -1 && *libc::__errno_location() == libc::ESRCH }
-        }) {
-            clear(&entry.path());
+        })
+    });
+    left.map(|entry| entry.path()).collect()
+}
+
+/// A POSIX name of a test's own; when the test ends, however it ends, there is no such object.
+pub struct ObjectName(PathBuf);
+
+impl ObjectName {
+    pub fn new() -> Self {
+        const PREFIX: &str = "shmcomm-test-";
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let directory = Path::new("/dev/shm");
+        for left in left_behind(directory, PREFIX) {
+            let _ = fs::remove_file(left);
         }
+        let number = COUNT.fetch_add(1, Ordering::Relaxed);
+        Self(directory.join(format!("{PREFIX}{}-{number}", std::process::id())))
+    }
+
+    /// The file that the object is.
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+
+    /// The name as the library takes it.
+    pub fn name(&self) -> String {
+        format!("posix:/{}", self.0.file_name().unwrap().display())
+    }
+}
+
+impl Drop for ObjectName {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.0);
     }
 }
 

@@ -120,6 +120,14 @@ pub fn allocate(file: &Descriptor, size: usize) -> Result<(), Errno> {
     }
 }
 
+/// Gives anonymous memory its size, in bytes. What no file system limits is allocated page by page,
+/// when it is touched: all at once, too large a size would take the memory of the whole system.
+pub fn set_size(file: &Descriptor, size: usize) -> Result<(), Errno> {
+    let size = libc::off_t::try_from(size).map_err(|_| Errno::EINVAL)?;
+    // SAFETY: takes no pointer.
+    checked(unsafe { libc::ftruncate(file.0, size) })
+}
+
 /// Gives an unnamed file a name; EEXIST where that is taken.
 pub fn link_unnamed(file: &Descriptor, path: &Path) -> Result<(), Errno> {
     let mut source = [0; 32];
