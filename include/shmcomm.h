@@ -164,8 +164,8 @@ typedef struct shmc_segment_info {
  * SHMC_LOCKED.
  * mode: permission bits of a new segment, exactly, whatever the umask (0600: the owner alone).
  *
- * "anon:" and "sysv:private" are always new. A new segment is filled with zeros, and its memory is
- * allocated: a full file system is ENOSPC now, not SIGBUS later. A posix: or file: name is there
+ * "anon:" and "sysv:private" are always new. A new segment is filled with zeros. The memory of a
+ * posix: or file: name is allocated at once: a full file system is ENOSPC now, not SIGBUS later. A posix: or file: name is there
  * whole or not at all, at whatever moment its creator is killed; a sysv: segment is whole from the
  * moment it is there.
  *
@@ -194,7 +194,10 @@ typedef struct shmc_segment_info {
  *
  * name is NULL or a string.
  */
-struct shmc_segment *shmc_segment_open(const char *name, size_t size, int flags, mode_t mode);
+struct shmc_segment *shmc_segment_open(const char *name,
+                                       size_t size,
+                                       int flags,
+                                       mode_t mode);
 
 /**
  * The segment's first byte, on a page boundary; valid until shmc_segment_close. NULL for NULL.

@@ -5,6 +5,17 @@
 //! names (`COMM_PATH_NAME`, `COMM_PROJ_ID`), else from what the program [chose](choose_key), else
 //! from [`DEFAULT_PATH`] and [`DEFAULT_ID`]; where nobody chose the path and it does not exist, from
 //! the id alone. The environment is read once, at the first call that asks for it.
+//!
+//! ```
+//! use shmcomm::comm;
+//!
+//! // A path and an id of this program's own, as `#define _PATH_NAME_ "."` in C.
+//! comm::choose_key(Some(c"."), 0x66);
+//! match comm::get() {
+//!     Ok(id) => println!("there is a segment, {id}"),
+//!     Err(error) => println!("there is none: {error}"),
+//! }
+//! ```
 
 use core::ffi::{CStr, c_int, c_void};
 

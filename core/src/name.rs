@@ -7,6 +7,15 @@
 //! | `posix:/NAME` | an object as `shm_open(3)` names it |
 //! | `file:PATH` | a mapped regular file |
 //! | `anon:` | anonymous memory, which children of `fork(2)` inherit |
+//!
+//! ```
+//! use shmcomm::name::{Name, Reason};
+//!
+//! assert_eq!(Name::parse(b"posix:/greeting"), Ok(Name::Posix(b"greeting")));
+//! let error = Name::parse(b"sysv:/tmp#one").unwrap_err();
+//! assert_eq!(error.reason(), Reason::ProjectId);
+//! assert!(error.to_string().contains("\"sysv:/tmp#one\""));
+//! ```
 
 use core::ffi::c_int;
 use core::fmt;

@@ -1,4 +1,22 @@
 //! How a segment is opened: made or found, attached, and prepared.
+//!
+//! ```
+//! use shmcomm::{Errno, Name, Segment, segment};
+//!
+//! let text = format!("posix:/shmcomm-example-{}", std::process::id());
+//! let name = Name::parse(text.as_bytes()).unwrap();
+//! let create = Segment::options().create().exclusive().size(100).mode(0o600);
+//! let segment = create.open(name)?;
+//! assert_eq!(segment.size(), 100);
+//! assert_eq!(create.open(name).err().map(|error| error.errno()), Some(Errno::EEXIST));
+//!
+//! drop(segment); // detaches, and removes nothing
+//! let again = Segment::options().read_only().open(name)?;
+//! assert_eq!(again.size(), 100);
+//! segment::remove(name)?;
+//! assert!(again.info()?.removed);
+//! # Ok::<(), shmcomm::Error>(())
+//! ```
 
 use core::ffi::{c_int, c_void};
 use core::ptr::NonNull;
