@@ -83,6 +83,27 @@ extern "C" {
 #define SHMC_PAGES_HUGE 2
 
 /**
+ * Of shmc_channel_open: the sending end.
+ */
+#define SHMC_SEND 256
+
+/**
+ * Of shmc_channel_open: the receiving end.
+ */
+#define SHMC_RECV 512
+
+/**
+ * Of shmc_channel_open: several processes or threads hold this end at once, each with a handle of
+ * its own. All of them say so.
+ */
+#define SHMC_SHARED 1024
+
+/**
+ * One end of a channel. It belongs to the process that opened it.
+ */
+typedef struct shmc_channel shmc_channel;
+
+/**
  * An open segment. It belongs to the process that opened it and to its children, each of which
  * closes its own.
  */
@@ -153,6 +174,40 @@ typedef struct shmc_segment_info {
    */
   int pages;
 } shmc_segment_info;
+
+/**
+ * What shmc_channel_stat tells.
+ */
+typedef struct shmc_channel_info {
+  /**
+   * Bytes that the channel holds: messages, each rounded up to 8 and with 8 before it.
+   */
+  uint64_t capacity;
+  /**
+   * Bytes of these that are taken.
+   */
+  uint64_t used;
+  /**
+   * Messages that are sent and not yet received.
+   */
+  uint64_t messages;
+  /**
+   * Messages sent since the channel was made.
+   */
+  uint64_t sent;
+  /**
+   * Messages received since then.
+   */
+  uint64_t received;
+  /**
+   * 1 if somebody holds the sending end.
+   */
+  int sender_alive;
+  /**
+   * 1 if somebody holds the receiving end.
+   */
+  int receiver_alive;
+} shmc_channel_info;
 
 /**
  * Opens a segment and attaches it, at an address of the kernel's choice.
@@ -358,6 +413,143 @@ int shmc_remove(const char *name);
  * Thread-safe and async-signal-safe.
  */
 const char *shmc_version(void);
+
+/**
+ * Opens one end of a message channel: posix: and file: names. Messages are kept in order, each
+ * whole, until they are received or the channel is removed (shmc_remove), across restarts of either
+ * side. A side that is killed, at whatever instruction, leaves the channel as if it had closed it.
+ *
+ * name: as for shmc_segment_open.
+ * capacity: bytes for messages, rounded up to a power of two of at least 4096, each message taking
+ * its length rounded up to 8, and 8 more. 0: what is there, or 1 MiB.
+ * flags: SHMC_SEND or SHMC_RECV; any of SHMC_CREATE, SHMC_EXCL, SHMC_SHARED. Both sides may create,
+ * in either order.
+ * mode: permission bits of a new channel. Both sides need to read and write it.
+ *
+ * Returns the end; NULL on failure, with errno as shmc_segment_open, and:
+ *   EBUSY    somebody else holds this end
+ *   EINVAL   capacity is larger than that of the channel that is there
+ *   EBADMSG  what is there is no channel, or is damaged
+ *   EMFILE   too many open files, or 256 channels in this process
+ *
+ * Thread-safe. Not async-signal-safe. In a child of fork(2) the calls on an inherited handle fail
+ * with EPERM; the child may close it, and open the channel itself.
+ */
+struct shmc_channel *shmc_channel_open(const char *name, size_t capacity, int flags, mode_t mode);
+
+/**
+ * Sends a message: copies it, and wakes the receiver if it sleeps.
+ *
+ * msg, len: the message, 0 bytes up to the capacity less 16.
+ * timeout_ms: how long to wait while there is no room: 0 not at all, -1 for ever.
+ *
+ * Returns 0: the message will be received, whatever becomes of this process. -1 on failure, with
+ * errno, and nothing is sent:
+ *   EAGAIN     no room, and timeout_ms is 0
+ *   ETIMEDOUT  no room in all that time
+ *   EPIPE      no room, and the receiver has closed its end or died; a new one makes the channel
+ *              usable again
+ *   EMSGSIZE   larger than the channel ever takes
+ *   EBADMSG    the memory of the channel is damaged
+ *   EINVAL     channel is NULL or a receiving end; msg is NULL and len is not 0
+ *   EPERM      the handle of another process
+ *
+ * No system call while there is room and the receiver is awake. Not for two threads on the same
+ * handle at the same time. Not async-signal-safe. EINTR is handled inside.
+ */
+int shmc_send(struct shmc_channel *channel, const void *msg, size_t len, int timeout_ms);
+
+/**
+ * Receives a message: copies it, and frees its room.
+ *
+ * buf, size: where it goes, and how many bytes fit.
+ * timeout_ms: how long to wait while there is none: 0 not at all, -1 for ever.
+ *
+ * Returns its length in bytes, which may be 0; -1 on failure, with errno:
+ *   EAGAIN     no message, and timeout_ms is 0
+ *   ETIMEDOUT  no message in all that time
+ *   EPIPE      no message, and the sender has closed its end or died; all that it sent has been
+ *              received, and a new one makes the channel usable again
+ *   EMSGSIZE   the message is longer than size; it stays
+ *   EBADMSG    the memory of the channel is damaged
+ *   EINVAL     channel is NULL or a sending end; buf is NULL and size is not 0
+ *   EPERM      the handle of another process
+ *
+ * Otherwise as shmc_send.
+ */
+ssize_t shmc_recv(struct shmc_channel *channel, void *buf, size_t size, int timeout_ms);
+
+/**
+ * Gives the place in the channel where the next message goes, to be written there and sent by
+ * shmc_commit. What is reserved and not committed is never sent; reserving again gives it up.
+ *
+ * len: bytes.
+ * timeout_ms: as shmc_send.
+ *
+ * Returns the place, aligned to 8; NULL on failure, with errno as shmc_send. Otherwise as shmc_send.
+ */
+void *shmc_reserve(struct shmc_channel *channel,
+                   size_t len,
+                   int timeout_ms);
+
+/**
+ * Sends what was written where shmc_reserve said.
+ *
+ * len: bytes, at most as many as reserved.
+ *
+ * Returns 0; -1 on failure, with errno:
+ *   EINVAL  channel is NULL, nothing is reserved, or len is more than that
+ *   EPERM   the handle of another process
+ *
+ * Otherwise as shmc_send; it never waits.
+ */
+int shmc_commit(struct shmc_channel *channel, size_t len);
+
+/**
+ * Gives the next message where it lies in the channel, to be read there and freed by shmc_release.
+ * Peeking again gives the same one, also to the next receiver if this one dies before. Its sender
+ * should not, but can, still change it: copy what must not change while it is checked.
+ *
+ * len: its length in bytes.
+ * timeout_ms: as shmc_recv.
+ *
+ * Returns the message, aligned to 8; NULL on failure, with errno as shmc_recv. Otherwise as
+ * shmc_recv.
+ */
+const void *shmc_peek(struct shmc_channel *channel, size_t *len, int timeout_ms);
+
+/**
+ * Frees the message that shmc_peek gave.
+ *
+ * Returns 0; -1 on failure, with errno:
+ *   EINVAL  channel is NULL, or no message is peeked at
+ *   EPERM   the handle of another process
+ *
+ * Otherwise as shmc_recv; it never waits.
+ */
+int shmc_release(struct shmc_channel *channel);
+
+/**
+ * Tells what is known about the channel now.
+ *
+ * info: filled on success.
+ *
+ * Returns 0; -1 on failure, with errno:
+ *   EINVAL  channel or info is NULL
+ *   EPERM   the handle of another process
+ *
+ * One system call. Not for two threads on the same handle at the same time.
+ */
+int shmc_channel_stat(const struct shmc_channel *channel, struct shmc_channel_info *info);
+
+/**
+ * Closes this end; what was sent stays. The other side sees it when it would wait. NULL is fine.
+ *
+ * Returns 0.
+ *
+ * Thread-safe, for a handle that no other thread uses. Not async-signal-safe.
+ */
+int shmc_channel_close(struct shmc_channel *channel);
 
 #ifdef __cplusplus
 }

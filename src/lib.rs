@@ -2,6 +2,7 @@
 //! in the package `shmcomm`.
 #![no_std]
 
+mod channel;
 mod comm;
 mod errno;
 mod segment;

@@ -12,6 +12,10 @@ pub struct Errno(c_int);
 impl Errno {
     /// Permission denied by the mode bits.
     pub const EACCES: Self = Self(libc::EACCES);
+    /// Not now, and the call does not wait.
+    pub const EAGAIN: Self = Self(libc::EAGAIN);
+    /// Shared memory holds what nobody can have written.
+    pub const EBADMSG: Self = Self(libc::EBADMSG);
     /// Somebody is about to remove it, or uses it.
     pub const EBUSY: Self = Self(libc::EBUSY);
     /// The name is taken.
@@ -24,6 +28,8 @@ impl Errno {
     pub const EINVAL: Self = Self(libc::EINVAL);
     /// A path has too many symbolic links.
     pub const ELOOP: Self = Self(libc::ELOOP);
+    /// A message is larger than the channel ever takes.
+    pub const EMSGSIZE: Self = Self(libc::EMSGSIZE);
     /// A path is too long.
     pub const ENAMETOOLONG: Self = Self(libc::ENAMETOOLONG);
     /// It is a directory, or an old kernel without unnamed files.
@@ -38,6 +44,12 @@ impl Errno {
     pub const ENOTDIR: Self = Self(libc::ENOTDIR);
     /// The file system cannot do that.
     pub const EOPNOTSUPP: Self = Self(libc::EOPNOTSUPP);
+    /// The other end of a channel is gone.
+    pub const EPIPE: Self = Self(libc::EPIPE);
+    /// The time to wait is over.
+    pub const ETIMEDOUT: Self = Self(libc::ETIMEDOUT);
+    /// Too many open.
+    pub const EMFILE: Self = Self(libc::EMFILE);
     /// Only the owner may do that.
     pub const EPERM: Self = Self(libc::EPERM);
     /// No such process.
@@ -124,6 +136,10 @@ pub enum Call {
     Msync,
     /// `malloc(3)`
     Malloc,
+    /// `fcntl(2)`: claiming an end of a channel
+    Fcntl,
+    /// `futex(2)`: waiting for the other end
+    Futex,
 }
 
 impl Call {
@@ -153,6 +169,8 @@ impl Call {
             Self::Munlock => c"munlock",
             Self::Msync => c"msync",
             Self::Malloc => c"malloc",
+            Self::Fcntl => c"fcntl",
+            Self::Futex => c"futex",
         }
     }
 

@@ -17,7 +17,9 @@
     )
 )]
 
+pub mod channel;
 pub mod comm;
+mod endpoint;
 mod environment;
 pub mod error;
 pub mod explain;
@@ -26,6 +28,7 @@ pub mod key;
 pub mod name;
 mod object;
 pub mod options;
+pub mod ring;
 pub mod segment;
 pub mod stale;
 mod sys;

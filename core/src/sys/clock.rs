@@ -17,6 +17,19 @@ pub fn monotonic_clock_ms() -> i64 {
     clock_ms(libc::CLOCK_MONOTONIC)
 }
 
+/// Nanoseconds for timeouts: never set.
+pub fn monotonic_clock_ns() -> i64 {
+    let mut time = libc::timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
+    // SAFETY: the pointer is valid; this clock always exists.
+    unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &mut time) };
+    time.tv_sec
+        .wrapping_mul(1_000_000_000)
+        .wrapping_add(time.tv_nsec)
+}
+
 fn clock_ms(clock: libc::clockid_t) -> i64 {
     let mut time = libc::timespec {
         tv_sec: 0,

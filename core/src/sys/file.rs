@@ -20,6 +20,17 @@ impl Descriptor {
     pub fn raw(&self) -> c_int {
         self.0
     }
+
+    /// Leaves it to whoever has closed it already.
+    pub fn forget(&mut self) {
+        self.0 = -1;
+    }
+}
+
+/// Closes a descriptor that nothing uses any more.
+pub fn close(file: c_int) {
+    // SAFETY: takes no pointer.
+    unsafe { libc::close(file) };
 }
 
 /// A path as the system takes it, put together from parts.
@@ -219,4 +230,45 @@ pub fn attribute<const N: usize>(file: &Descriptor, name: &CStr) -> Option<[u64;
     // SAFETY: the name ends with NUL, the buffer is as long as said.
     let length = unsafe { libc::fgetxattr(file.0, name.as_ptr(), data, size) };
     (usize::try_from(length) == Ok(size)).then_some(value)
+}
+
+/// A lock on one byte of a file, held by the open file description: gone when the last descriptor of
+/// it is closed, however the process ends.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum ByteLock {
+    /// Others may have it too, but not exclusively.
+    Shared,
+    /// Nobody else has it.
+    Exclusive,
+}
+
+fn byte(at: i64, kind: c_int) -> libc::flock {
+    // SAFETY: all zeros are a valid value.
+    let mut lock: libc::flock = unsafe { core::mem::zeroed() };
+    lock.l_type = kind as libc::c_short;
+    lock.l_whence = libc::SEEK_SET as libc::c_short;
+    lock.l_start = at;
+    lock.l_len = 1;
+    lock
+}
+
+/// Takes the lock of a byte, or fails at once: EAGAIN where another open file has it.
+pub fn lock_byte(file: &Descriptor, at: i64, kind: ByteLock) -> Result<(), Errno> {
+    let lock = byte(
+        at,
+        match kind {
+            ByteLock::Shared => libc::F_RDLCK,
+            ByteLock::Exclusive => libc::F_WRLCK,
+        },
+    );
+    // SAFETY: the pointer is valid.
+    checked(unsafe { libc::fcntl(file.0, libc::F_OFD_SETLK, &raw const lock) })
+}
+
+/// Whether another open file has a lock of the byte.
+pub fn is_byte_locked(file: &Descriptor, at: i64) -> Result<bool, Errno> {
+    let mut lock = byte(at, libc::F_WRLCK);
+    // SAFETY: the pointer is valid.
+    checked(unsafe { libc::fcntl(file.0, libc::F_OFD_GETLK, &raw mut lock) })?;
+    Ok(c_int::from(lock.l_type) != libc::F_UNLCK)
 }

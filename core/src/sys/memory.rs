@@ -29,6 +29,34 @@ pub fn map(file: &Descriptor, size: usize, access: Access) -> Result<NonNull<c_v
     NonNull::new(address).ok_or(Errno::ENOMEM)
 }
 
+/// Maps `before` bytes of a file, and then its next `size` bytes twice, one behind the other, so that
+/// what begins in the first goes on in the second. Both are multiples of the page size.
+pub fn map_twice(file: &Descriptor, before: usize, size: usize) -> Result<NonNull<u8>, Errno> {
+    let first = before.checked_add(size).ok_or(Errno::ENOMEM)?;
+    let all = first.checked_add(size).ok_or(Errno::ENOMEM)?;
+    let access = libc::PROT_READ | libc::PROT_WRITE;
+    // SAFETY: the first mapping is at an address of the kernel's choice; the others replace parts
+    // of it, which nobody uses yet.
+    unsafe {
+        let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
+        let base = libc::mmap(ptr::null_mut(), all, libc::PROT_NONE, flags, -1, 0);
+        if base == libc::MAP_FAILED {
+            return Err(errno());
+        }
+        let flags = libc::MAP_SHARED | libc::MAP_FIXED;
+        let again = base.byte_add(first);
+        let offset = before as libc::off_t;
+        if libc::mmap(base, first, access, flags, file.raw(), 0) == libc::MAP_FAILED
+            || libc::mmap(again, size, access, flags, file.raw(), offset) == libc::MAP_FAILED
+        {
+            let errno = errno();
+            libc::munmap(base, all);
+            return Err(errno);
+        }
+        NonNull::new(base.cast()).ok_or(Errno::ENOMEM)
+    }
+}
+
 /// # Safety
 ///
 /// The memory is a mapping of this size, and nothing may use it any more.

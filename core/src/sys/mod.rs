@@ -1,6 +1,7 @@
 //! Every system and libc call, its C return value turned into a `Result`. Nothing else calls the
 //! kernel.
 
+mod barrier;
 mod clock;
 mod file;
 mod ipc;
@@ -10,6 +11,7 @@ mod stdio;
 
 use core::ffi::c_int;
 
+pub use barrier::*;
 pub use clock::*;
 pub use file::*;
 pub use ipc::*;

@@ -15,6 +15,19 @@ pub fn pid() -> i32 {
     unsafe { libc::getpid() }
 }
 
+/// Calls a function in each child of `fork(2)` from now on, before anything else runs there.
+pub fn at_fork(in_child: extern "C" fn()) {
+    unsafe extern "C" {
+        fn pthread_atfork(
+            before: Option<extern "C" fn()>,
+            in_parent: Option<extern "C" fn()>,
+            in_child: Option<extern "C" fn()>,
+        ) -> c_int;
+    }
+    // SAFETY: the function lives as long as the library.
+    unsafe { pthread_atfork(None, None, Some(in_child)) };
+}
+
 /// A number that no other process guesses or repeats.
 pub fn random() -> u64 {
     let mut number = 0_u64;

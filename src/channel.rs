@@ -1,0 +1,327 @@
+//! The channel of `shmcomm.h`.
+#![allow(non_camel_case_types)]
+
+use core::ffi::{c_char, c_int, c_void};
+use core::ptr::{self, NonNull};
+use core::slice;
+
+use libc::{mode_t, ssize_t};
+use shmcomm_core::channel::{Channel, Options, Side};
+use shmcomm_core::{Error, heap};
+
+use crate::errno;
+use crate::segment::{SHMC_CREATE, SHMC_EXCL, parse};
+
+/// Of shmc_channel_open: the sending end.
+pub const SHMC_SEND: c_int = 256;
+/// Of shmc_channel_open: the receiving end.
+pub const SHMC_RECV: c_int = 512;
+/// Of shmc_channel_open: several processes or threads hold this end at once, each with a handle of
+/// its own. All of them say so.
+pub const SHMC_SHARED: c_int = 1024;
+
+/// One end of a channel. It belongs to the process that opened it.
+pub struct shmc_channel(Channel);
+
+/// What shmc_channel_stat tells.
+#[repr(C)]
+pub struct shmc_channel_info {
+    /// Bytes that the channel holds: messages, each rounded up to 8 and with 8 before it.
+    pub capacity: u64,
+    /// Bytes of these that are taken.
+    pub used: u64,
+    /// Messages that are sent and not yet received.
+    pub messages: u64,
+    /// Messages sent since the channel was made.
+    pub sent: u64,
+    /// Messages received since then.
+    pub received: u64,
+    /// 1 if somebody holds the sending end.
+    pub sender_alive: c_int,
+    /// 1 if somebody holds the receiving end.
+    pub receiver_alive: c_int,
+}
+
+/// Opens one end of a message channel: posix: and file: names. Messages are kept in order, each
+/// whole, until they are received or the channel is removed (shmc_remove), across restarts of either
+/// side. A side that is killed, at whatever instruction, leaves the channel as if it had closed it.
+///
+/// name: as for shmc_segment_open.
+/// capacity: bytes for messages, rounded up to a power of two of at least 4096, each message taking
+/// its length rounded up to 8, and 8 more. 0: what is there, or 1 MiB.
+/// flags: SHMC_SEND or SHMC_RECV; any of SHMC_CREATE, SHMC_EXCL, SHMC_SHARED. Both sides may create,
+/// in either order.
+/// mode: permission bits of a new channel. Both sides need to read and write it.
+///
+/// Returns the end; NULL on failure, with errno as shmc_segment_open, and:
+///   EBUSY    somebody else holds this end
+///   EINVAL   capacity is larger than that of the channel that is there
+///   EBADMSG  what is there is no channel, or is damaged
+///   EMFILE   too many open files, or 256 channels in this process
+///
+/// Thread-safe. Not async-signal-safe. In a child of fork(2) the calls on an inherited handle fail
+/// with EPERM; the child may close it, and open the channel itself.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn shmc_channel_open(
+    name: *const c_char,
+    capacity: usize,
+    flags: c_int,
+    mode: mode_t,
+) -> *mut shmc_channel {
+    const ALL: c_int = SHMC_CREATE | SHMC_EXCL | SHMC_SEND | SHMC_RECV | SHMC_SHARED;
+    let side = match flags & (SHMC_SEND | SHMC_RECV) {
+        SHMC_SEND => Some(Side::Sender),
+        SHMC_RECV => Some(Side::Receiver),
+        _ => None,
+    };
+    let (Some(side), 0) = (side, flags & !ALL) else {
+        errno::set(errno::invalid());
+        return ptr::null_mut();
+    };
+    let options = Options {
+        side,
+        capacity,
+        mode,
+        create: flags & SHMC_CREATE != 0,
+        exclusive: flags & SHMC_EXCL != 0,
+        shared: flags & SHMC_SHARED != 0,
+    };
+    // SAFETY: the caller's promise.
+    let channel = unsafe { parse(name) }.and_then(|name| options.open(name));
+    match channel.and_then(|channel| heap::to_heap(shmc_channel(channel))) {
+        Ok(channel) => channel.as_ptr(),
+        Err(error) => {
+            errno::set(error);
+            ptr::null_mut()
+        }
+    }
+}
+
+/// Sends a message: copies it, and wakes the receiver if it sleeps.
+///
+/// msg, len: the message, 0 bytes up to the capacity less 16.
+/// timeout_ms: how long to wait while there is no room: 0 not at all, -1 for ever.
+///
+/// Returns 0: the message will be received, whatever becomes of this process. -1 on failure, with
+/// errno, and nothing is sent:
+///   EAGAIN     no room, and timeout_ms is 0
+///   ETIMEDOUT  no room in all that time
+///   EPIPE      no room, and the receiver has closed its end or died; a new one makes the channel
+///              usable again
+///   EMSGSIZE   larger than the channel ever takes
+///   EBADMSG    the memory of the channel is damaged
+///   EINVAL     channel is NULL or a receiving end; msg is NULL and len is not 0
+///   EPERM      the handle of another process
+///
+/// No system call while there is room and the receiver is awake. Not for two threads on the same
+/// handle at the same time. Not async-signal-safe. EINTR is handled inside.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn shmc_send(
+    channel: *mut shmc_channel,
+    msg: *const c_void,
+    len: usize,
+    timeout_ms: c_int,
+) -> c_int {
+    // SAFETY: the caller's promise.
+    let Some(channel) = (unsafe { channel.as_mut() }) else {
+        return errno::failed(errno::invalid());
+    };
+    let message = match (msg.is_null(), len) {
+        (_, 0) => &[],
+        (true, _) => return errno::failed(errno::invalid()),
+        // SAFETY: the caller's promise; a length beyond isize::MAX is never copied.
+        (false, _) => unsafe { slice::from_raw_parts(msg.cast::<u8>(), len) },
+    };
+    done(channel.0.send(message, timeout_ms))
+}
+
+/// Receives a message: copies it, and frees its room.
+///
+/// buf, size: where it goes, and how many bytes fit.
+/// timeout_ms: how long to wait while there is none: 0 not at all, -1 for ever.
+///
+/// Returns its length in bytes, which may be 0; -1 on failure, with errno:
+///   EAGAIN     no message, and timeout_ms is 0
+///   ETIMEDOUT  no message in all that time
+///   EPIPE      no message, and the sender has closed its end or died; all that it sent has been
+///              received, and a new one makes the channel usable again
+///   EMSGSIZE   the message is longer than size; it stays
+///   EBADMSG    the memory of the channel is damaged
+///   EINVAL     channel is NULL or a sending end; buf is NULL and size is not 0
+///   EPERM      the handle of another process
+///
+/// Otherwise as shmc_send.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn shmc_recv(
+    channel: *mut shmc_channel,
+    buf: *mut c_void,
+    size: usize,
+    timeout_ms: c_int,
+) -> ssize_t {
+    // SAFETY: the caller's promise.
+    let Some(channel) = (unsafe { channel.as_mut() }) else {
+        return errno::failed(errno::invalid()) as ssize_t;
+    };
+    let buffer = match (buf.is_null(), size) {
+        (_, 0) => &mut [],
+        (true, _) => return errno::failed(errno::invalid()) as ssize_t,
+        // SAFETY: the caller's promise.
+        (false, _) => unsafe { slice::from_raw_parts_mut(buf.cast::<u8>(), size) },
+    };
+    match channel.0.receive(buffer, timeout_ms) {
+        Ok(length) => length as ssize_t,
+        Err(error) => errno::failed(error) as ssize_t,
+    }
+}
+
+/// Gives the place in the channel where the next message goes, to be written there and sent by
+/// shmc_commit. What is reserved and not committed is never sent; reserving again gives it up.
+///
+/// len: bytes.
+/// timeout_ms: as shmc_send.
+///
+/// Returns the place, aligned to 8; NULL on failure, with errno as shmc_send. Otherwise as shmc_send.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn shmc_reserve(
+    channel: *mut shmc_channel,
+    len: usize,
+    timeout_ms: c_int,
+) -> *mut c_void {
+    // SAFETY: the caller's promise.
+    let place = match unsafe { channel.as_mut() } {
+        Some(channel) => channel.0.reserve(len, timeout_ms),
+        None => Err(errno::invalid()),
+    };
+    match place {
+        Ok(place) => place.as_ptr().cast(),
+        Err(error) => {
+            errno::set(error);
+            ptr::null_mut()
+        }
+    }
+}
+
+/// Sends what was written where shmc_reserve said.
+///
+/// len: bytes, at most as many as reserved.
+///
+/// Returns 0; -1 on failure, with errno:
+///   EINVAL  channel is NULL, nothing is reserved, or len is more than that
+///   EPERM   the handle of another process
+///
+/// Otherwise as shmc_send; it never waits.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn shmc_commit(channel: *mut shmc_channel, len: usize) -> c_int {
+    // SAFETY: the caller's promise.
+    match unsafe { channel.as_mut() } {
+        Some(channel) => done(channel.0.commit(len)),
+        None => errno::failed(errno::invalid()),
+    }
+}
+
+/// Gives the next message where it lies in the channel, to be read there and freed by shmc_release.
+/// Peeking again gives the same one, also to the next receiver if this one dies before. Its sender
+/// should not, but can, still change it: copy what must not change while it is checked.
+///
+/// len: its length in bytes.
+/// timeout_ms: as shmc_recv.
+///
+/// Returns the message, aligned to 8; NULL on failure, with errno as shmc_recv. Otherwise as
+/// shmc_recv.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn shmc_peek(
+    channel: *mut shmc_channel,
+    len: *mut usize,
+    timeout_ms: c_int,
+) -> *const c_void {
+    // SAFETY: the caller's promise.
+    let found = match (unsafe { channel.as_mut() }, NonNull::new(len)) {
+        (Some(channel), Some(len)) => channel.0.peek(timeout_ms).map(|found| (found, len)),
+        _ => Err(errno::invalid()),
+    };
+    match found {
+        Ok(((message, length), len)) => {
+            // SAFETY: not NULL, and the caller's promise.
+            unsafe { len.write(length) };
+            message.as_ptr().cast()
+        }
+        Err(error) => {
+            errno::set(error);
+            ptr::null()
+        }
+    }
+}
+
+/// Frees the message that shmc_peek gave.
+///
+/// Returns 0; -1 on failure, with errno:
+///   EINVAL  channel is NULL, or no message is peeked at
+///   EPERM   the handle of another process
+///
+/// Otherwise as shmc_recv; it never waits.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn shmc_release(channel: *mut shmc_channel) -> c_int {
+    // SAFETY: the caller's promise.
+    match unsafe { channel.as_mut() } {
+        Some(channel) => done(channel.0.release()),
+        None => errno::failed(errno::invalid()),
+    }
+}
+
+/// Tells what is known about the channel now.
+///
+/// info: filled on success.
+///
+/// Returns 0; -1 on failure, with errno:
+///   EINVAL  channel or info is NULL
+///   EPERM   the handle of another process
+///
+/// One system call. Not for two threads on the same handle at the same time.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn shmc_channel_stat(
+    channel: *const shmc_channel,
+    info: *mut shmc_channel_info,
+) -> c_int {
+    // SAFETY: the caller's promise.
+    let (Some(channel), Some(info)) = (unsafe { channel.as_ref() }, NonNull::new(info)) else {
+        return errno::failed(errno::invalid());
+    };
+    match channel.0.info() {
+        Ok(found) => {
+            let found = shmc_channel_info {
+                capacity: found.capacity,
+                used: found.used,
+                messages: found.sent.saturating_sub(found.received),
+                sent: found.sent,
+                received: found.received,
+                sender_alive: found.sender_alive.into(),
+                receiver_alive: found.receiver_alive.into(),
+            };
+            // SAFETY: not NULL, and the caller's promise.
+            unsafe { info.write(found) };
+            0
+        }
+        Err(error) => errno::failed(error),
+    }
+}
+
+/// Closes this end; what was sent stays. The other side sees it when it would wait. NULL is fine.
+///
+/// Returns 0.
+///
+/// Thread-safe, for a handle that no other thread uses. Not async-signal-safe.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn shmc_channel_close(channel: *mut shmc_channel) -> c_int {
+    if let Some(channel) = NonNull::new(channel) {
+        // SAFETY: from shmc_channel_open, and the caller's promise.
+        drop(unsafe { heap::from_heap(channel) });
+    }
+    0
+}
+
+fn done(result: Result<(), Error>) -> c_int {
+    match result {
+        Ok(()) => 0,
+        Err(error) => errno::failed(error),
+    }
+}
