@@ -19,12 +19,12 @@ use core::sync::atomic::{
 };
 
 pub use crate::endpoint::Side;
-use crate::endpoint::{self, Endpoint};
+use crate::endpoint::{self, Endpoint, Process};
 use crate::error::{Call, Errno, Error};
 use crate::name::Name;
 use crate::object::{self, Place, Unnamed};
 use crate::ring::{Consumer, Producer, Stop, Words, count, longest};
-use crate::sys::{self, Access, Descriptor};
+use crate::sys::{self, Access, Advice, Descriptor};
 
 /// Before the ring, in bytes: the words that are not part of it, each on a cache line of its own.
 const HEADER: usize = 4096;
@@ -78,19 +78,32 @@ mod at {
 struct Memory {
     base: NonNull<u8>,
     capacity: usize,
+    process: Process,
 }
 
 impl Drop for Memory {
     fn drop(&mut self) {
-        // SAFETY: mapped by map_twice, and who drops this uses the memory no more.
-        let _ = unsafe { sys::unmap(self.base.cast(), self.mapped()) };
+        // A child has never had it, and may have something else there.
+        if self.process.is_this() {
+            // SAFETY: mapped by map_twice, and who drops this uses the memory no more.
+            let _ = unsafe { sys::unmap(self.base.cast(), self.mapped()) };
+        }
     }
 }
 
 impl Memory {
     fn new(file: &Descriptor, capacity: usize) -> Result<Self, Error> {
         let base = Call::Mmap.of(sys::map_twice(file, HEADER, capacity))?;
-        Ok(Self { base, capacity })
+        let memory = Self {
+            base,
+            capacity,
+            process: Process::current(),
+        };
+        // A mapping holds the file open, and so its locks: a child must not have it.
+        // SAFETY: mapped, of this size.
+        Call::Madvise
+            .of(unsafe { sys::advise(base.cast(), memory.mapped(), Advice::NotForChildren) })?;
+        Ok(memory)
     }
 
     fn mapped(&self) -> usize {
@@ -654,6 +667,7 @@ impl Channel {
 
         let slot = self.endpoint.slot();
         let deadline = Deadline::after(timeout_ms);
+        let spin = sys::monotonic_clock_ns().wrapping_add(SPIN_NS);
         let mut marks = 0;
         let mut in_doubt = false;
         loop {
@@ -668,6 +682,10 @@ impl Channel {
                 if word.compare_exchange(found, mine, Acquire, Relaxed).is_ok() {
                     break;
                 }
+                continue;
+            }
+            if sys::monotonic_clock_ns() < spin {
+                core::hint::spin_loop();
                 continue;
             }
             if deadline.slice() == 0 {

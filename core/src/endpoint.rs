@@ -4,8 +4,9 @@
 //! releases when its holder ends, however it ends. Several that share an end have a shared lock on
 //! it, and an exclusive one on a byte of their own, their slot, by which each can be asked about.
 //!
-//! Such a lock belongs to the open file, which a child of `fork(2)` has too. So that a dead holder's
-//! end is free although its child lives, the child closes the file at once.
+//! Such a lock belongs to the open file, which a child of `fork(2)` has too, by its descriptor and by
+//! what it has mapped. So that a dead holder's end is free although its child lives, the child closes
+//! the descriptor at once, and does not get the mapping.
 
 use core::sync::atomic::{AtomicI32, AtomicU32, Ordering::Relaxed};
 
@@ -109,7 +110,7 @@ impl Endpoint {
     /// Whether this is a child of the process that claimed the end: it has lost it.
     #[inline]
     pub fn is_inherited(&self) -> bool {
-        self.file.generation != GENERATION.load(Relaxed)
+        !self.file.process.is_this()
     }
 }
 
@@ -130,6 +131,23 @@ fn claimed<T>(result: Result<T, Errno>) -> Result<T, Error> {
 /// The descriptors that a child closes; -1 where there is none. Only this process writes here.
 static OPEN: [AtomicI32; OPEN_AT_MOST] = [const { AtomicI32::new(-1) }; OPEN_AT_MOST];
 
+/// A process as its children tell it from themselves, without a system call.
+#[derive(Clone, Copy)]
+pub struct Process(u32);
+
+impl Process {
+    /// The one that asks.
+    pub fn current() -> Self {
+        Self(GENERATION.load(Relaxed))
+    }
+
+    /// Whether it is the one that asks.
+    #[inline]
+    pub fn is_this(self) -> bool {
+        self.0 == GENERATION.load(Relaxed)
+    }
+}
+
 /// How often this process is a child of one that had channels.
 static GENERATION: AtomicU32 = AtomicU32::new(0);
 
@@ -139,7 +157,7 @@ static PREPARED: AtomicU32 = AtomicU32::new(0);
 /// A descriptor that children of this process do not keep.
 struct Held {
     file: Descriptor,
-    generation: u32,
+    process: Process,
     place: usize,
 }
 
@@ -156,14 +174,14 @@ impl Held {
         Ok(Self {
             place: place.ok_or(Call::Open.failed(Errno::EMFILE))?,
             file,
-            generation: GENERATION.load(Relaxed),
+            process: Process::current(),
         })
     }
 }
 
 impl Drop for Held {
     fn drop(&mut self) {
-        if self.generation != GENERATION.load(Relaxed) {
+        if !self.process.is_this() {
             // Closed already, and the number may be another file's by now.
             self.file.forget();
         } else if let Some(place) = OPEN.get(self.place) {

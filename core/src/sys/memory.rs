@@ -71,6 +71,7 @@ pub enum Advice {
     HugePages,
     PopulateRead,
     PopulateWrite,
+    NotForChildren,
 }
 
 /// # Safety
@@ -81,6 +82,7 @@ pub unsafe fn advise(address: NonNull<c_void>, size: usize, advice: Advice) -> R
         Advice::HugePages => libc::MADV_HUGEPAGE,
         Advice::PopulateRead => libc::MADV_POPULATE_READ,
         Advice::PopulateWrite => libc::MADV_POPULATE_WRITE,
+        Advice::NotForChildren => libc::MADV_DONTFORK,
     };
     // SAFETY: the caller's promise; none of these advices changes what the memory holds.
     checked(unsafe { libc::madvise(address.as_ptr(), size, advice) })

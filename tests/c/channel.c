@@ -1,0 +1,158 @@
+/*
+ * Calls what its arguments say, in order, on the channel opened last, and
+ * prints what each call returned. "mark" stops a process that is traced.
+ */
+#include "shmcomm.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static shmc_channel *channel;
+static char buffer[1 << 22];
+
+static void print(const char *call, int failed)
+{
+    if (failed)
+        printf("%s: errno %d\n", call, errno);
+    else
+        printf("%s: ok\n", call);
+}
+
+/* c: create, x: exclusive, s: send, r: receive, h: shared */
+static int flags(const char *letters)
+{
+    int result = 0;
+
+    for (; *letters != '\0'; letters++)
+        switch (*letters) {
+        case 'c': result |= SHMC_CREATE; break;
+        case 'x': result |= SHMC_EXCL; break;
+        case 's': result |= SHMC_SEND; break;
+        case 'r': result |= SHMC_RECV; break;
+        case 'h': result |= SHMC_SHARED; break;
+        }
+    return result;
+}
+
+static long number(const char *text)
+{
+    return strtol(text, NULL, 0);
+}
+
+int main(int argc, char **argv)
+{
+    int i;
+
+    setvbuf(stdout, NULL, _IOLBF, 0);
+    for (i = 1; i < argc; i++) {
+        const char *what = argv[i];
+
+        errno = 0;
+        if (strcmp(what, "open") == 0 && i + 4 < argc) {
+            channel = shmc_channel_open(argv[i + 1], (size_t)number(argv[i + 2]),
+                                        flags(argv[i + 3]), (mode_t)number(argv[i + 4]));
+            i += 4;
+            print(what, channel == NULL);
+        } else if (strcmp(what, "send") == 0) {
+            /* a message and a timeout */
+            print(what, shmc_send(channel, argv[i + 1], strlen(argv[i + 1]),
+                                  (int)number(argv[i + 2])));
+            i += 2;
+        } else if (strcmp(what, "sendn") == 0) {
+            /* so many messages of that length: how many were sent */
+            long count = number(argv[i + 1]);
+            long sent = 0;
+
+            while (sent < count && shmc_send(channel, buffer, (size_t)number(argv[i + 2]), 0) == 0)
+                sent++;
+            printf("sendn: %ld\n", sent);
+            i += 2;
+        } else if (strcmp(what, "recv") == 0) {
+            ssize_t length = shmc_recv(channel, buffer, sizeof buffer, (int)number(argv[++i]));
+
+            if (length < 0)
+                print(what, 1);
+            else
+                printf("recv: \"%.*s\"\n", (int)length, buffer);
+        } else if (strcmp(what, "recvn") == 0) {
+            /* all that there is: how many messages */
+            long count = 0;
+
+            while (shmc_recv(channel, buffer, sizeof buffer, 0) >= 0)
+                count++;
+            printf("recvn: %ld, errno %d\n", count, errno);
+        } else if (strcmp(what, "small") == 0) {
+            /* into a buffer of so many bytes */
+            ssize_t length = shmc_recv(channel, buffer, (size_t)number(argv[++i]), 0);
+
+            print(what, length < 0);
+        } else if (strcmp(what, "reserve") == 0) {
+            /* a message, more room than it needs, a timeout */
+            char *place = shmc_reserve(channel, (size_t)number(argv[i + 2]),
+                                       (int)number(argv[i + 3]));
+
+            print(what, place == NULL);
+            if (place != NULL)
+                memcpy(place, argv[i + 1], strlen(argv[i + 1]));
+            i += 3;
+        } else if (strcmp(what, "commit") == 0)
+            print(what, shmc_commit(channel, (size_t)number(argv[++i])));
+        else if (strcmp(what, "peek") == 0) {
+            size_t length;
+            const char *message = shmc_peek(channel, &length, (int)number(argv[++i]));
+
+            if (message == NULL)
+                print(what, 1);
+            else
+                printf("peek: \"%.*s\"\n", (int)length, message);
+        } else if (strcmp(what, "release") == 0)
+            print(what, shmc_release(channel));
+        else if (strcmp(what, "stat") == 0) {
+            shmc_channel_info info;
+
+            if (shmc_channel_stat(channel, &info) != 0)
+                print(what, 1);
+            else
+                printf("capacity %llu used %llu messages %llu sent %llu received %llu "
+                       "sender %d receiver %d\n",
+                       (unsigned long long)info.capacity, (unsigned long long)info.used,
+                       (unsigned long long)info.messages, (unsigned long long)info.sent,
+                       (unsigned long long)info.received, info.sender_alive,
+                       info.receiver_alive);
+        } else if (strcmp(what, "close") == 0) {
+            print(what, shmc_channel_close(channel));
+            channel = NULL;
+        } else if (strcmp(what, "remove") == 0)
+            print(what, shmc_remove(argv[++i]));
+        else if (strcmp(what, "child") == 0) {
+            /* The child goes on with the rest; the parent waits for it. */
+            int status;
+
+            if (fork() > 0)
+                return wait(&status) < 0 || status != 0;
+        } else if (strcmp(what, "sleeper") == 0) {
+            /* A child that does nothing for so many seconds. */
+            unsigned seconds = (unsigned)number(argv[++i]);
+
+            if (fork() == 0) {
+                close(0);
+                close(1);
+                sleep(seconds);
+                _exit(0);
+            }
+        } else if (strcmp(what, "mark") == 0)
+            raise(SIGUSR1);
+        else if (strcmp(what, "pause") == 0) {
+            puts("pause");
+            if (getchar() == EOF)
+                return 0;
+        } else
+            return 2;
+    }
+    return 0;
+}
