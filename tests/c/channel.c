@@ -1,7 +1,9 @@
 /*
  * Calls what its arguments say, in order, on the channel opened last, and
- * prints what each call returned. "mark" stops a process that is traced.
+ * prints what each call returned. "mark" stops a process that is traced, before
+ * the next call and after it.
  */
+#define _GNU_SOURCE
 #include "shmcomm.h"
 
 #include <errno.h>
@@ -15,8 +17,23 @@
 static shmc_channel *channel;
 static char buffer[1 << 22];
 
+static int marked;
+
+/* Stops a traced process when the call after "mark" has returned. */
+static void end_mark(void)
+{
+    int result = errno;
+
+    if (marked) {
+        marked = 0;
+        raise(SIGUSR1);
+        errno = result;
+    }
+}
+
 static void print(const char *call, int failed)
 {
+    end_mark();
     if (failed)
         printf("%s: errno %d\n", call, errno);
     else
@@ -75,6 +92,7 @@ int main(int argc, char **argv)
         } else if (strcmp(what, "recv") == 0) {
             ssize_t length = shmc_recv(channel, buffer, sizeof buffer, (int)number(argv[++i]));
 
+            end_mark();
             if (length < 0)
                 print(what, 1);
             else
@@ -106,6 +124,7 @@ int main(int argc, char **argv)
             size_t length;
             const char *message = shmc_peek(channel, &length, (int)number(argv[++i]));
 
+            end_mark();
             if (message == NULL)
                 print(what, 1);
             else
@@ -142,12 +161,16 @@ int main(int argc, char **argv)
             if (fork() == 0) {
                 close(0);
                 close(1);
+                close(2);
                 sleep(seconds);
                 _exit(0);
             }
-        } else if (strcmp(what, "mark") == 0)
+        } else if (strcmp(what, "sleepms") == 0)
+            usleep((useconds_t)number(argv[++i]) * 1000);
+        else if (strcmp(what, "mark") == 0) {
+            marked = 1;
             raise(SIGUSR1);
-        else if (strcmp(what, "pause") == 0) {
+        } else if (strcmp(what, "pause") == 0) {
             puts("pause");
             if (getchar() == EOF)
                 return 0;

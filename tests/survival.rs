@@ -1,0 +1,311 @@
+//! A process that is killed at any instruction of any call leaves a channel that the next process
+//! uses at once: nothing lost whose send had returned, nothing doubled but what was being received.
+
+mod support;
+
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use support::ptrace::{Step, kill_after, kill_between};
+use support::{Child, Link, ObjectName, Sandbox};
+
+struct Driver {
+    sandbox: Sandbox,
+    program: PathBuf,
+    object: ObjectName,
+}
+
+impl Driver {
+    fn new() -> Self {
+        let sandbox = Sandbox::new();
+        let program = support::build(
+            support::cc().arg("-O2").arg(support::source("channel.c")),
+            Link::Static,
+            &sandbox.join("driver"),
+        );
+        Self {
+            sandbox,
+            program,
+            object: ObjectName::new(),
+        }
+    }
+
+    fn command(&self, words: &str) -> Command {
+        let mut command = self.sandbox.command(&self.program);
+        let name = self.object.name();
+        command.args(
+            words
+                .split(' ')
+                .map(|word| if word == "NAME" { &name } else { word }),
+        );
+        command
+    }
+
+    fn run(&self, words: &str) -> String {
+        support::stdout(&support::run(&mut self.command(words)))
+    }
+
+    fn remove(&self) {
+        assert_eq!(self.run("remove NAME"), "remove: ok\n");
+        assert!(!self.object.path().exists());
+    }
+}
+
+/// What a fresh process receives, with nothing to wait for, and that it can go on.
+const NEXT: &str = "open NAME 4096 rcFLAGS 0600 recv 0 recv 0 recv 0 recv 0 close \
+    open NAME 0 sFLAGS 0 send next 0 close open NAME 0 rFLAGS 0 recv 0 recv 0";
+
+/// The messages that it received, the last of them its own.
+fn received(output: &str) -> Vec<&str> {
+    assert_eq!(output.matches("open: ok\n").count(), 3, "{output}");
+    assert!(output.contains("send: ok\n"), "{output}");
+    output
+        .lines()
+        .filter_map(|line| line.strip_prefix("recv: \"")?.strip_suffix('"'))
+        .collect()
+}
+
+/// A call during which a process is killed, at each instruction in turn.
+struct Killed {
+    /// What another process has done before.
+    before: &'static str,
+    /// What the victim does; the mark is before the call.
+    victim: &'static str,
+    /// What must be there after it, in order.
+    kept: &'static [&'static str],
+    /// What may be there before the others or after them, since the call had not returned.
+    open: Open,
+}
+
+#[derive(Clone, Copy)]
+enum Open {
+    /// The message being sent comes last, if at all.
+    Sending(&'static str),
+    /// The message being received comes first, if it comes again.
+    Receiving(&'static str),
+    Nothing,
+}
+
+fn kill_at_each_instruction(what: &str, killed: &Killed, shared: bool) {
+    static TOTAL: AtomicU64 = AtomicU64::new(0);
+
+    let driver = Driver::new();
+    let with_flags = |words: &str| words.replace("FLAGS", if shared { "h" } else { "" });
+    let (mut kills, mut with, mut without) = (0, 0, 0);
+    for instructions in 0.. {
+        if !killed.before.is_empty() {
+            driver.run(&with_flags(killed.before));
+        }
+        let mut victim = driver.command(&with_flags(killed.victim));
+        let returned = kill_between(victim.stdout(Stdio::null()), instructions).unwrap();
+        let output = driver.run(&with_flags(NEXT));
+        let mut messages = received(&output);
+        assert_eq!(
+            messages.pop(),
+            Some("next"),
+            "{what}, {instructions}: {output}"
+        );
+        let there = match killed.open {
+            Open::Sending(message) if messages.last() == Some(&message) => messages.pop(),
+            Open::Receiving(message) if messages.first() == Some(&message) => {
+                Some(messages.remove(0))
+            }
+            _ => None,
+        }
+        .is_some();
+        assert_eq!(messages, killed.kept, "{what}, {instructions}: {output}");
+        driver.remove();
+        if returned {
+            match killed.open {
+                Open::Sending(_) => assert!(there, "{what}: sent, and lost: {output}"),
+                Open::Receiving(_) => assert!(!there, "{what}: received, and there again"),
+                Open::Nothing => {}
+            }
+            break;
+        }
+        kills += 1;
+        *if there { &mut with } else { &mut without } += 1;
+    }
+    // The moment lies inside, and not at either end.
+    assert!(kills > 50, "{what}: {kills} kills");
+    if !matches!(killed.open, Open::Nothing) {
+        assert!(
+            with > 0 && without > 0,
+            "{what}: {with} with, {without} without"
+        );
+    }
+    let total = TOTAL.fetch_add(kills, Ordering::Relaxed) + kills;
+    println!("{what}, shared {shared}: killed at {kills} instructions ({total} in all)");
+}
+
+macro_rules! killed_in {
+    ($($name:ident: $killed:expr;)*) => {
+        $(#[test]
+        fn $name() {
+            let killed = $killed;
+            kill_at_each_instruction(stringify!($name), &killed, false);
+            kill_at_each_instruction(stringify!($name), &killed, true);
+        })*
+    };
+}
+
+killed_in! {
+    send: Killed {
+        before: "",
+        victim: "open NAME 4096 scFLAGS 0600 send one 0 mark send two 0",
+        kept: &["one"],
+        open: Open::Sending("two"),
+    };
+    reserve: Killed {
+        before: "",
+        victim: "open NAME 4096 scFLAGS 0600 send one 0 mark reserve two 8 0",
+        kept: &["one"],
+        open: Open::Nothing,
+    };
+    commit: Killed {
+        before: "",
+        victim: "open NAME 4096 scFLAGS 0600 send one 0 reserve two 8 0 mark commit 3",
+        kept: &["one"],
+        open: Open::Sending("two"),
+    };
+    receive: Killed {
+        before: "open NAME 4096 scFLAGS 0600 send one 0 send two 0 send three 0",
+        victim: "open NAME 0 rFLAGS 0 recv 0 mark recv 0",
+        kept: &["three"],
+        open: Open::Receiving("two"),
+    };
+    peek: Killed {
+        before: "open NAME 4096 scFLAGS 0600 send one 0 send two 0 send three 0",
+        victim: "open NAME 0 rFLAGS 0 recv 0 mark peek 0",
+        kept: &["two", "three"],
+        open: Open::Nothing,
+    };
+    release: Killed {
+        before: "open NAME 4096 scFLAGS 0600 send one 0 send two 0 send three 0",
+        victim: "open NAME 0 rFLAGS 0 recv 0 peek 0 mark release",
+        kept: &["three"],
+        open: Open::Receiving("two"),
+    };
+    send_at_the_seam: Killed {
+        before: "open NAME 4096 scFLAGS 0600 sendn 1 4056 close open NAME 0 rFLAGS 0 small 4096 \
+            close open NAME 0 sFLAGS 0 send one 0",
+        victim: "open NAME 0 sFLAGS 0 mark send two-goes-over-the-seam-of-the-ring 0",
+        kept: &["one"],
+        open: Open::Sending("two-goes-over-the-seam-of-the-ring"),
+    };
+    close_the_sending_end: Killed {
+        before: "",
+        victim: "open NAME 4096 scFLAGS 0600 send one 0 mark close",
+        kept: &["one"],
+        open: Open::Nothing,
+    };
+    close_the_receiving_end: Killed {
+        before: "open NAME 4096 scFLAGS 0600 send one 0 send two 0",
+        victim: "open NAME 0 rFLAGS 0 recv 0 peek 0 mark close",
+        kept: &["two"],
+        open: Open::Nothing,
+    };
+}
+
+/// Kills a sender at each instruction while its receiver sleeps: it gets what was sent, and what the
+/// next sender sends.
+#[test]
+fn send_to_one_that_sleeps() {
+    let driver = Driver::new();
+    let mut kills = 0;
+    for instructions in 0.. {
+        let receive = "open NAME 4096 rc 0600 pause recv 5000 recv 5000 recv 5000";
+        let mut receiver = Child::start(&mut driver.command(receive));
+        let mut lines = BufReader::new(receiver.0.stdout.take().unwrap()).lines();
+        assert!(lines.any(|line| line.unwrap() == "pause"));
+        std::io::Write::write_all(receiver.0.stdin.as_mut().unwrap(), b"\n").unwrap();
+        let send = "open NAME 0 s 0 send one 0 sleepms 2 mark send two 0";
+        let returned =
+            kill_between(driver.command(send).stdout(Stdio::null()), instructions).unwrap();
+        assert_eq!(
+            driver.run("open NAME 0 s 0 send next 0 send last 0"),
+            "open: ok\nsend: ok\nsend: ok\n"
+        );
+        let mut next = || lines.next().unwrap().unwrap();
+        assert_eq!(next(), "recv: \"one\"");
+        let second = next();
+        let third = match second.as_str() {
+            "recv: \"two\"" => "recv: \"next\"",
+            "recv: \"next\"" if !returned => "recv: \"last\"",
+            other => panic!("{instructions}: {other}"),
+        };
+        assert_eq!(next(), third);
+        driver.remove();
+        if returned {
+            break;
+        }
+        kills += 1;
+    }
+    assert!(kills > 50, "{kills} kills");
+    println!("send to one that sleeps: killed at {kills} instructions");
+}
+
+/// Kills who makes or opens a channel: at each system call, and at instructions spread over it.
+#[test]
+fn open_and_close() {
+    /// As many instructions of opening are tried.
+    const SPREAD: u64 = 2000;
+
+    let driver = Driver::new();
+    let stand_ins = || {
+        let names = fs::read_dir("/dev/shm").unwrap();
+        names
+            .filter(|name| {
+                let name = name.as_ref().unwrap().file_name();
+                name.to_string_lossy().starts_with(".shmcomm-")
+            })
+            .count()
+    };
+    let before = stand_ins();
+    let make = "open NAME 4096 sc 0600 send one 0 close";
+    let check = |kills: u64, ended: bool| {
+        let output = driver.run(&NEXT.replace("FLAGS", ""));
+        let messages = received(&output);
+        match messages.as_slice() {
+            ["next"] if !ended => {}
+            ["one", "next"] => {}
+            other => panic!("after {kills} steps: {other:?}"),
+        }
+        driver.remove();
+    };
+
+    let mut calls = 0;
+    loop {
+        let mut victim = driver.command(make);
+        let ended = kill_after(victim.stdout(Stdio::null()), calls, Step::SystemCall).unwrap();
+        check(calls, ended);
+        if ended {
+            break;
+        }
+        calls += 1;
+    }
+    let marked = "mark open NAME 4096 sc 0600";
+    // How many instructions there are, by doubling.
+    let mut most: u64 = 1024;
+    while !kill_between(driver.command(marked).stdout(Stdio::null()), most).unwrap() {
+        check(most, false);
+        most *= 2;
+    }
+    check(most, false);
+    let mut kills = 0;
+    for number in 0..SPREAD {
+        let instructions = number * most / SPREAD;
+        let mut victim = driver.command(marked);
+        let ended = kill_between(victim.stdout(Stdio::null()), instructions).unwrap();
+        check(instructions, false);
+        if ended {
+            break;
+        }
+        kills += 1;
+    }
+    assert_eq!(stand_ins(), before);
+    println!("open and close: killed at {calls} system calls and {kills} instructions");
+}
