@@ -14,6 +14,8 @@ impl Errno {
     pub const EACCES: Self = Self(libc::EACCES);
     /// Somebody is about to remove it, or uses it.
     pub const EBUSY: Self = Self(libc::EBUSY);
+    /// The calling thread has the lock already.
+    pub const EDEADLK: Self = Self(libc::EDEADLK);
     /// The name is taken.
     pub const EEXIST: Self = Self(libc::EEXIST);
     /// Removed while it was in use.
@@ -36,13 +38,17 @@ impl Errno {
     pub const ENOSPC: Self = Self(libc::ENOSPC);
     /// A part of a path is not a directory.
     pub const ENOTDIR: Self = Self(libc::ENOTDIR);
-    /// The file system cannot do that.
+    /// The file system, or this environment, cannot do that.
     pub const EOPNOTSUPP: Self = Self(libc::EOPNOTSUPP);
     /// Only the owner may do that.
     pub const EPERM: Self = Self(libc::EPERM);
+    /// A value would leave its range.
+    pub const ERANGE: Self = Self(libc::ERANGE);
     /// No such process.
     pub const ESRCH: Self = Self(libc::ESRCH);
-    /// Somebody holds a lock.
+    /// The time is over.
+    pub const ETIMEDOUT: Self = Self(libc::ETIMEDOUT);
+    /// Somebody holds a lock; it would have to wait.
     pub const EWOULDBLOCK: Self = Self(libc::EWOULDBLOCK);
 
     /// Takes a value of `errno` as it is, known or not.
@@ -124,6 +130,14 @@ pub enum Call {
     Msync,
     /// `malloc(3)`
     Malloc,
+    /// `futex(2)`
+    Futex,
+    /// `semget(2)`
+    Semget,
+    /// `semop(2)`
+    Semop,
+    /// `semctl(2)`
+    Semctl,
 }
 
 impl Call {
@@ -153,6 +167,10 @@ impl Call {
             Self::Munlock => c"munlock",
             Self::Msync => c"msync",
             Self::Malloc => c"malloc",
+            Self::Futex => c"futex",
+            Self::Semget => c"semget",
+            Self::Semop => c"semop",
+            Self::Semctl => c"semctl",
         }
     }
 

@@ -3,18 +3,22 @@
 
 mod clock;
 mod file;
+mod futex;
 mod ipc;
 mod memory;
 mod process;
+mod semaphore;
 mod stdio;
 
 use core::ffi::c_int;
 
 pub use clock::*;
 pub use file::*;
+pub use futex::*;
 pub use ipc::*;
 pub use memory::*;
 pub use process::*;
+pub use semaphore::*;
 pub use stdio::*;
 
 use crate::error::Errno;
