@@ -4,6 +4,8 @@
 
 mod comm;
 mod errno;
+#[cfg(feature = "exchange")]
+mod exchange;
 mod segment;
 
 use core::panic::PanicInfo;

@@ -197,7 +197,7 @@ fn open(name: Name<'_>, size: usize, flags: c_int, mode: mode_t) -> Result<Segme
 /// # Safety
 ///
 /// The name is NULL or a string that outlives the result.
-unsafe fn parse<'a>(name: *const c_char) -> Result<Name<'a>, Error> {
+pub unsafe fn parse<'a>(name: *const c_char) -> Result<Name<'a>, Error> {
     if name.is_null() {
         return Err(errno::invalid());
     }

@@ -121,7 +121,7 @@ impl Mutex {
             let last = deadline.has_passed();
             let seen = self.word.load(Relaxed);
             let is_mine = seen & TID == me & TID;
-            let died = (last || slept_long || is_mine) && holder_died(seen);
+            let died = holder_died(seen, last || slept_long || is_mine);
             if seen == FREE || died {
                 // Others may sleep, who came before.
                 let new = me | WAITERS;
@@ -213,13 +213,19 @@ fn this_thread() -> u64 {
     ((sys::boot_clock_ms() as u64) << SINCE_SHIFT) | (sys::thread_id() as u64 & TID)
 }
 
-/// Whether nobody will ever unlock it. When in doubt, somebody will.
-fn holder_died(word: u64) -> bool {
+/// Whether nobody will ever unlock it. When in doubt, somebody will; to see also that the holder is
+/// not yet reaped, or another thread has its id, takes a look into `/proc`.
+fn holder_died(word: u64, thoroughly: bool) -> bool {
     let tid = (word & TID) as i32;
     let since = (word >> SINCE_SHIFT) as i64;
+    if word == FREE {
+        return false;
+    }
     // A time to come is no holder's, but garbage.
-    word != FREE
-        && (tid == 0 || since > sys::boot_clock_ms() || stale::thread_has_ended(tid, since))
+    tid == 0
+        || since > sys::boot_clock_ms()
+        || !sys::process_exists(tid)
+        || (thoroughly && stale::thread_has_ended(tid, since))
 }
 
 #[cfg(test)]
@@ -338,7 +344,7 @@ mod tests {
         assert_eq!(mutex.lock(0), Ok(Acquired::OwnerDied));
         let by_init = (1 << SINCE_SHIFT) | 1;
         mutex.word.store(by_init, Relaxed);
-        assert_eq!(mutex.lock(0).is_ok(), holder_died(by_init));
+        assert_eq!(mutex.lock(0).is_ok(), holder_died(by_init, true));
     }
 
     #[test]
