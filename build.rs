@@ -93,7 +93,7 @@ fn shmcomm_header(root: &Path) -> cbindgen::Bindings {
     generate(
         root,
         "shmcomm",
-        &["segment", "channel"],
+        &["segment", "exchange", "channel"],
         &["stddef.h", "stdint.h", "sys/ipc.h", "sys/types.h"],
         include_str!("src/shmcomm.h.in"),
         &[],

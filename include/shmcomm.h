@@ -83,6 +83,12 @@ extern "C" {
 #define SHMC_PAGES_HUGE 2
 
 /**
+ * For shmc_sem_open: the semaphore counts events that one process posts and another waits for.
+ * Nothing is given back or taken back when one of them dies.
+ */
+#define SHMC_EVENTS 128
+
+/**
  * Of shmc_channel_open: the sending end.
  */
 #define SHMC_SEND 256
@@ -108,6 +114,11 @@ typedef struct shmc_channel shmc_channel;
  * closes its own.
  */
 typedef struct shmc_segment shmc_segment;
+
+/**
+ * An open semaphore. A child of fork(2) has it too; each closes its own.
+ */
+typedef struct shmc_sem shmc_sem;
 
 /**
  * What shmc_segment_stat tells.
@@ -174,6 +185,17 @@ typedef struct shmc_segment_info {
    */
   int pages;
 } shmc_segment_info;
+
+/**
+ * A mutex. It lives in shared memory, holds no address, and may be mapped anywhere and several
+ * times; its contents are the library's own.
+ */
+typedef struct shmc_mutex {
+  /**
+   * Not for use.
+   */
+  uint64_t opaque[2];
+} shmc_mutex;
 
 /**
  * What shmc_channel_stat tells.
@@ -413,6 +435,229 @@ int shmc_remove(const char *name);
  * Thread-safe and async-signal-safe.
  */
 const char *shmc_version(void);
+
+/**
+ * Opens a System V semaphore.
+ *
+ * By default it is a lock, or a pool of places: one that shmc_sem_wait took is held by the process
+ * until that posts, and given back by the kernel when that ends without (SEM_UNDO). So who waited
+ * posts; a post by another process would be taken back when that one ends. With SHMC_EVENTS it
+ * counts events, and any process may post.
+ *
+ * name: a sysv: name, by the grammar at the top of this header.
+ * value: the first value of a new semaphore, 0 to 32767: 1 for a lock.
+ * flags: 0 or any of SHMC_CREATE, SHMC_EXCL, SHMC_EVENTS. An existing semaphore stays what it is
+ * (its value and mode too), and is opened as such also without SHMC_EVENTS and SHMC_CREATE.
+ * mode: permission bits of a new semaphore; who uses it needs to read and write (0600: the owner
+ * alone).
+ *
+ * A semaphore is there with its first value or not at all, at whatever moment its creator is
+ * killed; nobody waits for a creator.
+ *
+ * Returns the semaphore; NULL on failure, with errno:
+ *   EINVAL        the name, a flag, a value below 0, or a mode beyond 0777; SHMC_EXCL without
+ *                 SHMC_CREATE; "sysv:private" without, or a sysv:id: with SHMC_CREATE; there is one
+ *                 that another program made, or, with SHMC_CREATE or SHMC_EVENTS, one of the other
+ *                 kind
+ *   ERANGE        a value beyond 32767
+ *   ENAMETOOLONG  a path that is too long
+ *   ENOENT        there is no such semaphore, or no such path for the key
+ *   EEXIST        SHMC_EXCL, and there is one
+ *   EACCES        the mode does not permit it, or a directory of the path
+ *   ELOOP, ENOTDIR  as stat(2)
+ *   ENOSPC        no semaphore left in the system
+ *   ENOMEM        not enough memory
+ *   EIDRM         a sysv:id: that is gone
+ *   EBUSY         others made and removed it the whole time
+ *
+ * Thread-safe. Not async-signal-safe. Follows semget(2), semop(2).
+ *
+ * # Safety
+ *
+ * name is NULL or a string.
+ */
+struct shmc_sem *shmc_sem_open(const char *name, int value, int flags, mode_t mode);
+
+/**
+ * Takes one from the semaphore, and waits until there is one.
+ *
+ * timeout_ms: how long, in milliseconds of a clock that is never set: -1 for ever, 0 not at all. A
+ * signal handler that runs meanwhile neither ends the wait nor makes it longer.
+ *
+ * Returns 0; -1 on failure, with errno:
+ *   ETIMEDOUT  there was none in time
+ *   EIDRM      the semaphore is removed, also while waiting
+ *   EINVAL     sem is NULL
+ *   EACCES     the mode does not permit it
+ *   ERANGE     this process holds 32767 already
+ *   ENOSPC, ENOMEM  no room to note what this process holds
+ *
+ * Thread-safe: what one thread took another may post. Async-signal-safe. A child of fork(2) holds
+ * nothing of what its parent holds. Follows semop(2).
+ *
+ * # Safety
+ *
+ * sem is NULL or open.
+ */
+int shmc_sem_wait(struct shmc_sem *sem, int timeout_ms);
+
+/**
+ * Gives one back to the semaphore, or, with SHMC_EVENTS, tells of an event.
+ *
+ * Returns 0; -1 on failure, with errno:
+ *   ERANGE  the value is 32767 already
+ *   EIDRM   the semaphore is removed
+ *   EINVAL  sem is NULL
+ *   EACCES  the mode does not permit it
+ *   ENOSPC, ENOMEM  no room to note what this process holds
+ *
+ * Thread-safe. Async-signal-safe. Follows semop(2).
+ *
+ * # Safety
+ *
+ * sem is NULL or open.
+ */
+int shmc_sem_post(struct shmc_sem *sem);
+
+/**
+ * The semaphore's value now: how many could be taken.
+ *
+ * Returns 0 or more; -1 on failure, with errno:
+ *   EIDRM   the semaphore is removed
+ *   EINVAL  sem is NULL
+ *   EACCES  the mode does not permit it
+ *
+ * Thread-safe. Async-signal-safe. Follows semctl(2) with GETVAL.
+ *
+ * # Safety
+ *
+ * sem is NULL or open.
+ */
+int shmc_sem_value(struct shmc_sem *sem);
+
+/**
+ * Frees the handle. The semaphore stays, and what this process took from it stays taken until it
+ * ends. NULL is fine.
+ *
+ * Returns 0.
+ *
+ * Thread-safe, for a handle that no other thread uses. Not async-signal-safe.
+ *
+ * # Safety
+ *
+ * sem is NULL or open, and not used any more.
+ */
+int shmc_sem_close(struct shmc_sem *sem);
+
+/**
+ * Removes the semaphore of this name at once; who waits for it gets EIDRM.
+ *
+ * Returns 0; -1 on failure, with errno:
+ *   EINVAL        no sysv: name, or "sysv:private"; another program's semaphore
+ *   ENAMETOOLONG  a path that is too long
+ *   ENOENT        there is no such semaphore, or no such path
+ *   EACCES, EPERM  not permitted
+ *   EIDRM         it is gone
+ *
+ * Thread-safe. Async-signal-safe. Follows semctl(2) with IPC_RMID.
+ *
+ * # Safety
+ *
+ * name is NULL or a string.
+ */
+int shmc_sem_remove(const char *name);
+
+/**
+ * Makes the memory an unlocked mutex, whatever it holds; what is a mutex already stays as it is,
+ * also if it is locked. So each process may call this before it uses the mutex, in any order.
+ *
+ * mutex: in shared memory, aligned to 8 bytes. Fill it with zeros to begin anew.
+ *
+ * Returns 0; -1 on failure, with errno:
+ *   EINVAL      mutex is NULL or not aligned
+ *   EOPNOTSUPP  it is a mutex of another pid or time namespace (another container), where this
+ *               process could not tell whether a holder lives; or /proc is not mounted
+ *
+ * Thread-safe. Async-signal-safe. There is nothing to destroy.
+ *
+ * # Safety
+ *
+ * mutex is NULL or memory that may be written.
+ */
+int shmc_mutex_init(struct shmc_mutex *mutex);
+
+/**
+ * Locks the mutex for the calling thread, and waits until it can.
+ *
+ * timeout_ms: how long, in milliseconds of a clock that is never set: -1 for ever, 0 not at all. A
+ * signal handler that runs meanwhile neither ends the wait nor makes it longer.
+ *
+ * Returns 0; 1 if it is locked, but the last holder, process or thread, ended without unlocking: what
+ * the mutex protects may be half changed, and is the caller's to repair before it unlocks (the next
+ * one gets 0). A death is noticed within 50 ms, a holder of before a reboot at once. exec(2) is no
+ * death. -1 on failure, with errno:
+ *   ETIMEDOUT   somebody else holds it
+ *   EDEADLK     the calling thread holds it already
+ *   EINVAL      mutex is NULL, not aligned, or no mutex: not initialised, or overwritten
+ *   EOPNOTSUPP  as shmc_mutex_init
+ *
+ * Thread-safe. Async-signal-safe; where the interrupted thread holds it, EDEADLK. A child of fork(2)
+ * holds nothing of what its parent holds. Memory that is unmapped while it is locked stays locked
+ * until the thread ends. Compare pthread_mutex_lock(3p) with PTHREAD_MUTEX_ROBUST.
+ *
+ * # Safety
+ *
+ * mutex is NULL or memory that may be written.
+ */
+int shmc_mutex_lock(struct shmc_mutex *mutex,
+                    int timeout_ms);
+
+/**
+ * Unlocks the mutex.
+ *
+ * Returns 0; -1 on failure, with errno:
+ *   EPERM       the calling thread does not hold it
+ *   EINVAL      mutex is NULL, not aligned, or no mutex
+ *   EOPNOTSUPP  as shmc_mutex_init
+ *
+ * Thread-safe. Async-signal-safe.
+ *
+ * # Safety
+ *
+ * mutex is NULL or memory that may be written.
+ */
+int shmc_mutex_unlock(struct shmc_mutex *mutex);
+
+/**
+ * Sleeps while a word of shared memory is as expected, until shmc_wake.
+ *
+ * word: in memory that is shared between the processes, or between threads; it may be mapped for
+ * reading only.
+ * timeout_ms: how long, in milliseconds of a clock that is never set: -1 for ever, 0 not at all. A
+ * signal handler that runs meanwhile neither ends the wait nor makes it longer.
+ *
+ * Returns 0 when the word is not as expected, or a wake came; that may happen early, so look at the
+ * word again. -1 on failure, with errno:
+ *   ETIMEDOUT  the word is as expected, and nobody woke
+ *   EINVAL     word is NULL or not aligned to 4 bytes
+ *   EFAULT     no memory there
+ *
+ * Thread-safe. Async-signal-safe. Follows futex(2).
+ */
+int shmc_wait(const uint32_t *word, uint32_t expected, int timeout_ms);
+
+/**
+ * Wakes who sleeps on the word in shmc_wait. Change the word first, then wake.
+ *
+ * how_many: at most so many; INT_MAX for all.
+ *
+ * Returns how many were woken; -1 on failure, with errno:
+ *   EINVAL  word is NULL or not aligned to 4 bytes, or how_many is negative
+ *   EFAULT  no memory there
+ *
+ * Thread-safe. Async-signal-safe. Follows futex(2).
+ */
+int shmc_wake(const uint32_t *word, int how_many);
 
 /**
  * Opens one end of a message channel: posix: and file: names. Messages are kept in order, each

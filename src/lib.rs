@@ -5,6 +5,7 @@
 mod channel;
 mod comm;
 mod errno;
+mod exchange;
 mod segment;
 
 use core::panic::PanicInfo;

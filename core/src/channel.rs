@@ -18,6 +18,7 @@ use core::sync::atomic::{
     compiler_fence, fence,
 };
 
+use crate::deadline::Deadline;
 pub use crate::endpoint::Side;
 use crate::endpoint::{self, Endpoint, Process};
 use crate::error::{Call, Errno, Error};
@@ -321,31 +322,20 @@ fn invalid() -> Error {
     Call::Arguments.failed(Errno::EINVAL)
 }
 
-/// When a call has waited long enough.
-#[derive(Clone, Copy)]
-struct Deadline {
-    /// In nanoseconds of the monotonic clock; `None` for never.
-    end: Option<i64>,
+/// How long to sleep before looking again, in nanoseconds: 0 when the time is over.
+fn slice(deadline: Deadline) -> i64 {
+    let remaining = deadline.remaining_ns();
+    remaining.map_or(SLICE_NS, |remaining| remaining.min(SLICE_NS))
 }
 
-impl Deadline {
-    fn after(timeout_ms: c_int) -> Self {
-        let end = (timeout_ms >= 0).then(|| {
-            let time = i64::from(timeout_ms).wrapping_mul(1_000_000);
-            sys::monotonic_clock_ns().wrapping_add(time)
-        });
-        Self { end }
-    }
+/// Sleeps on a word; ETIMEDOUT after so many nanoseconds.
+fn sleep_on(word: &AtomicU32, expected: u32, nanoseconds: i64) -> Result<(), Errno> {
+    let until = sys::monotonic_clock_ns().wrapping_add(nanoseconds);
+    sys::futex_wait(word.as_ptr(), expected, Some(until))
+}
 
-    /// How long to sleep before looking again: 0 when the time is over.
-    fn slice(self) -> i64 {
-        match self.end {
-            None => SLICE_NS,
-            Some(end) => end
-                .wrapping_sub(sys::monotonic_clock_ns())
-                .clamp(0, SLICE_NS),
-        }
-    }
+fn wake_on(word: &AtomicU32, how_many: c_int) {
+    let _ = sys::futex_wake(word.as_ptr(), how_many);
 }
 
 impl Channel {
@@ -563,7 +553,7 @@ impl Channel {
         let word = self.sleep_word(other);
         if word.load(Relaxed) & SLEEPING != 0 {
             word.fetch_and(!SLEEPING, Relaxed);
-            sys::futex_wake(word, c_int::MAX);
+            wake_on(word, c_int::MAX);
             self.calm = 0;
             return;
         }
@@ -586,7 +576,7 @@ impl Channel {
         if timeout_ms == 0 {
             return Err(Call::Futex.failed(Errno::EAGAIN));
         }
-        let deadline = Deadline::after(timeout_ms);
+        let deadline = Deadline::after_ms(timeout_ms);
         let spin = sys::monotonic_clock_ns().wrapping_add(SPIN_NS);
         while sys::monotonic_clock_ns() < spin {
             for _ in 0..32 {
@@ -597,12 +587,12 @@ impl Channel {
             }
         }
         loop {
-            let result = self.sleep(deadline.slice(), &mut attempt);
+            let result = self.sleep(slice(deadline), &mut attempt);
             match result {
                 Err(Stop::Wait) => {}
                 result => return result.map_err(stopped),
             }
-            let time_is_over = deadline.slice() == 0;
+            let time_is_over = slice(deadline) == 0;
             let other = self.side().other();
             let peer_is_gone = self.came(other).load(Relaxed) != 0 && !self.endpoint.has_peer();
             if !peer_is_gone && !time_is_over {
@@ -639,7 +629,7 @@ impl Channel {
         let mut result = attempt(self);
         if matches!(result, Err(Stop::Wait)) && nanoseconds > 0 {
             let word = self.sleep_word(self.side());
-            let woken = sys::futex_wait(word, SLEEPING | FENCED, nanoseconds);
+            let woken = sleep_on(word, SLEEPING | FENCED, nanoseconds);
             if woken != Err(Errno::ETIMEDOUT) {
                 result = attempt(self);
             }
@@ -666,7 +656,7 @@ impl Channel {
         const WAITED_FOR: u32 = 1 << 31;
 
         let slot = self.endpoint.slot();
-        let deadline = Deadline::after(timeout_ms);
+        let deadline = Deadline::after_ms(timeout_ms);
         let spin = sys::monotonic_clock_ns().wrapping_add(SPIN_NS);
         let mut marks = 0;
         let mut in_doubt = false;
@@ -688,7 +678,7 @@ impl Channel {
                 core::hint::spin_loop();
                 continue;
             }
-            if deadline.slice() == 0 {
+            if slice(deadline) == 0 {
                 return Err(Call::Futex.failed(match timeout_ms {
                     0 => Errno::EAGAIN,
                     _ => Errno::ETIMEDOUT,
@@ -699,7 +689,7 @@ impl Channel {
                 .compare_exchange(found, marked, Relaxed, Relaxed)
                 .is_ok()
             {
-                let woken = sys::futex_wait(word, marked, deadline.slice());
+                let woken = sleep_on(word, marked, slice(deadline));
                 in_doubt = woken == Err(Errno::ETIMEDOUT);
                 marks = WAITED_FOR;
             }
@@ -718,7 +708,7 @@ impl Channel {
     fn unlock_word(&self) {
         let word = self.lock_word();
         if word.swap(0, Release) != self.endpoint.slot() {
-            sys::futex_wake(word, 1);
+            wake_on(word, 1);
         }
     }
 

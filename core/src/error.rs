@@ -18,6 +18,8 @@ impl Errno {
     pub const EBADMSG: Self = Self(libc::EBADMSG);
     /// Somebody is about to remove it, or uses it.
     pub const EBUSY: Self = Self(libc::EBUSY);
+    /// The calling thread has the lock already.
+    pub const EDEADLK: Self = Self(libc::EDEADLK);
     /// The name is taken.
     pub const EEXIST: Self = Self(libc::EEXIST);
     /// Removed while it was in use.
@@ -42,19 +44,21 @@ impl Errno {
     pub const ENOSPC: Self = Self(libc::ENOSPC);
     /// A part of a path is not a directory.
     pub const ENOTDIR: Self = Self(libc::ENOTDIR);
-    /// The file system cannot do that.
+    /// The file system, or this environment, cannot do that.
     pub const EOPNOTSUPP: Self = Self(libc::EOPNOTSUPP);
     /// The other end of a channel is gone.
     pub const EPIPE: Self = Self(libc::EPIPE);
-    /// The time to wait is over.
-    pub const ETIMEDOUT: Self = Self(libc::ETIMEDOUT);
     /// Too many open.
     pub const EMFILE: Self = Self(libc::EMFILE);
     /// Only the owner may do that.
     pub const EPERM: Self = Self(libc::EPERM);
+    /// A value would leave its range.
+    pub const ERANGE: Self = Self(libc::ERANGE);
     /// No such process.
     pub const ESRCH: Self = Self(libc::ESRCH);
-    /// Somebody holds a lock.
+    /// The time is over.
+    pub const ETIMEDOUT: Self = Self(libc::ETIMEDOUT);
+    /// Somebody holds a lock; it would have to wait.
     pub const EWOULDBLOCK: Self = Self(libc::EWOULDBLOCK);
 
     /// Takes a value of `errno` as it is, known or not.
@@ -138,8 +142,14 @@ pub enum Call {
     Malloc,
     /// `fcntl(2)`: claiming an end of a channel
     Fcntl,
-    /// `futex(2)`: waiting for the other end
+    /// `futex(2)`
     Futex,
+    /// `semget(2)`
+    Semget,
+    /// `semop(2)`
+    Semop,
+    /// `semctl(2)`
+    Semctl,
 }
 
 impl Call {
@@ -171,6 +181,9 @@ impl Call {
             Self::Malloc => c"malloc",
             Self::Fcntl => c"fcntl",
             Self::Futex => c"futex",
+            Self::Semget => c"semget",
+            Self::Semop => c"semop",
+            Self::Semctl => c"semctl",
         }
     }
 

@@ -2,7 +2,8 @@
 //!
 //! [`comm`] is layer 1: the five functions of the hand-written `comm.c` that many C programs carry,
 //! with where their key comes from. [`segment`] is layer 2: every kind of shared memory that Linux
-//! has, under one grammar of [names](name).
+//! has, under one grammar of [names](name). Layer 3 is what shared memory lacks: [`futex`] to sleep
+//! until a word changes, a [`mutex`] and a [`semaphore`] that survive the death of who has them.
 //!
 //! It does not use `std` and starts no threads.
 #![cfg_attr(not(test), no_std)]
@@ -19,22 +20,29 @@
 
 pub mod channel;
 pub mod comm;
+mod deadline;
 mod endpoint;
 mod environment;
 pub mod error;
 pub mod explain;
+pub mod futex;
 pub mod heap;
 pub mod key;
+pub mod mutex;
 pub mod name;
 mod object;
 pub mod options;
+mod place;
 pub mod ring;
 pub mod segment;
+pub mod semaphore;
 pub mod stale;
 mod sys;
 pub mod sysv;
 mod text;
 
 pub use error::{Call, Errno, Error};
+pub use mutex::Mutex;
 pub use name::Name;
 pub use segment::Segment;
+pub use semaphore::Semaphore;

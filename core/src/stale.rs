@@ -84,6 +84,13 @@ fn fate(pid: i32, is_another: impl FnOnce(&ProcessStat) -> bool) -> Creator {
     }
 }
 
+/// Whether the thread that had this id at this time, in milliseconds after boot, has ended: it is
+/// still to be reaped, or another has its id.
+pub(crate) fn thread_has_ended(tid: i32, at_ms: i64) -> bool {
+    sys::process_stat(tid)
+        .is_some_and(|stat| matches!(stat.state, b'Z' | b'X') || stat.start_ms > at_ms)
+}
+
 /// Where an object says who made it: an extended attribute, `xattr(7)`. Without it, because the
 /// file system has none or because somebody else made the object, the creator is unknown.
 const CREATOR: &CStr = c"user.shmcomm.creator";

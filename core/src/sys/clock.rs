@@ -17,30 +17,38 @@ pub fn monotonic_clock_ms() -> i64 {
     clock_ms(libc::CLOCK_MONOTONIC)
 }
 
-/// Nanoseconds for timeouts: never set.
+/// The same in nanoseconds.
 pub fn monotonic_clock_ns() -> i64 {
-    let mut time = libc::timespec {
-        tv_sec: 0,
-        tv_nsec: 0,
-    };
-    // SAFETY: the pointer is valid; this clock always exists.
-    unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &mut time) };
+    let time = clock(libc::CLOCK_MONOTONIC);
     time.tv_sec
-        .wrapping_mul(1_000_000_000)
-        .wrapping_add(time.tv_nsec)
+        .saturating_mul(1_000_000_000)
+        .saturating_add(time.tv_nsec)
 }
 
-fn clock_ms(clock: libc::clockid_t) -> i64 {
+/// Nanoseconds, not negative, as the system takes them.
+pub fn timespec(ns: i64) -> libc::timespec {
+    libc::timespec {
+        tv_sec: ns / 1_000_000_000,
+        tv_nsec: ns % 1_000_000_000,
+    }
+}
+
+fn clock_ms(which: libc::clockid_t) -> i64 {
+    let time = clock(which);
+    let milliseconds = time.tv_nsec.div_euclid(1_000_000);
+    time.tv_sec
+        .saturating_mul(1000)
+        .saturating_add(milliseconds)
+}
+
+fn clock(which: libc::clockid_t) -> libc::timespec {
     let mut time = libc::timespec {
         tv_sec: 0,
         tv_nsec: 0,
     };
     // SAFETY: the pointer is valid; these clocks always exist.
-    unsafe { libc::clock_gettime(clock, &mut time) };
-    let milliseconds = time.tv_nsec.div_euclid(1_000_000);
-    time.tv_sec
-        .saturating_mul(1000)
-        .saturating_add(milliseconds)
+    unsafe { libc::clock_gettime(which, &mut time) };
+    time
 }
 
 /// Sleeps that long, or less if a signal comes.

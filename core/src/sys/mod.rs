@@ -4,9 +4,11 @@
 mod barrier;
 mod clock;
 mod file;
+mod futex;
 mod ipc;
 mod memory;
 mod process;
+mod semaphore;
 mod stdio;
 
 use core::ffi::c_int;
@@ -14,9 +16,11 @@ use core::ffi::c_int;
 pub use barrier::*;
 pub use clock::*;
 pub use file::*;
+pub use futex::*;
 pub use ipc::*;
 pub use memory::*;
 pub use process::*;
+pub use semaphore::*;
 pub use stdio::*;
 
 use crate::error::Errno;

@@ -28,6 +28,12 @@ pub fn at_fork(in_child: extern "C" fn()) {
     unsafe { pthread_atfork(None, None, Some(in_child)) };
 }
 
+/// The calling thread.
+pub fn thread_id() -> i32 {
+    // SAFETY: takes no argument, cannot fail. Not the function, which old C libraries lack.
+    unsafe { libc::syscall(libc::SYS_gettid) as i32 }
+}
+
 /// A number that no other process guesses or repeats.
 pub fn random() -> u64 {
     let mut number = 0_u64;
@@ -42,7 +48,25 @@ pub fn pid_namespace() -> Option<u64> {
     Some(status.st_ino)
 }
 
-/// Whether there is such a process, dead but not yet reaped ones included.
+/// What tells the time namespace of this process from others; 0 where the kernel has none.
+pub fn time_namespace() -> u64 {
+    status_of_path(c"/proc/self/ns/time", true).map_or(0, |status| status.st_ino)
+}
+
+/// What tells this boot from others; zeros where it cannot be read.
+pub fn boot_id() -> [u8; 36] {
+    let mut id = [0; 36];
+    let path = c"/proc/sys/kernel/random/boot_id";
+    // SAFETY: the path ends with NUL, the buffer is as long as said; a descriptor of -1 is refused.
+    unsafe {
+        let file = libc::open(path.as_ptr(), libc::O_RDONLY | libc::O_CLOEXEC);
+        libc::read(file, id.as_mut_ptr().cast(), id.len());
+        libc::close(file);
+    }
+    id
+}
+
+/// Whether there is such a process or thread, dead but not yet reaped ones included.
 pub fn process_exists(pid: i32) -> bool {
     // SAFETY: signal 0 is never delivered.
     let sent = checked(unsafe { libc::kill(pid, 0) });

@@ -1,0 +1,123 @@
+//! Sleep until a word of shared memory changes: instead of `sleep(1)` in a loop.
+//!
+//! ```
+//! use std::sync::atomic::{AtomicU32, Ordering::{Acquire, Release}};
+//! use shmcomm::futex;
+//!
+//! static READY: AtomicU32 = AtomicU32::new(0);
+//! std::thread::spawn(|| {
+//!     READY.store(1, Release); // first change the word …
+//!     futex::wake(&READY, 1)   // … then wake
+//! });
+//! while READY.load(Acquire) == 0 {
+//!     futex::wait(&READY, 0, -1)?;
+//! }
+//! # Ok::<(), shmcomm::Error>(())
+//! ```
+
+use core::ffi::c_int;
+use core::sync::atomic::AtomicU32;
+
+use crate::deadline::Deadline;
+use crate::error::{Call, Errno, Error};
+use crate::sys;
+
+/// Sleeps while the word is as expected: until somebody wakes, or for so many milliseconds (-1 for
+/// ever, 0 not at all), which is ETIMEDOUT. It may return too early: look at the word again.
+pub fn wait(word: &AtomicU32, expected: u32, timeout_ms: c_int) -> Result<(), Error> {
+    wait_at(word.as_ptr(), expected, timeout_ms)
+}
+
+/// As [`wait`], by an address that the kernel checks: EFAULT where there is no memory, EINVAL where
+/// no word may lie.
+pub fn wait_at(word: *const u32, expected: u32, timeout_ms: c_int) -> Result<(), Error> {
+    Call::Futex.of(wait_until(word, expected, Deadline::after_ms(timeout_ms)))
+}
+
+pub(crate) fn wait_until(word: *const u32, expected: u32, deadline: Deadline) -> Result<(), Errno> {
+    loop {
+        match sys::futex_wait(word, expected, deadline.at_ns()) {
+            Err(Errno::EINTR) => {}
+            Err(Errno::EWOULDBLOCK) => return Ok(()),
+            result => return result,
+        }
+    }
+}
+
+/// Wakes at most so many that wait for the word, and says how many.
+pub fn wake(word: &AtomicU32, how_many: c_int) -> Result<c_int, Error> {
+    wake_at(word.as_ptr(), how_many)
+}
+
+/// As [`wake`], by an address that the kernel checks.
+pub fn wake_at(word: *const u32, how_many: c_int) -> Result<c_int, Error> {
+    match how_many {
+        ..0 => Err(Call::Arguments.failed(Errno::EINVAL)),
+        // The kernel wakes one.
+        0 => Ok(0),
+        _ => Call::Futex.of(sys::futex_wake(word, how_many)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use core::ptr;
+    use std::time::{Duration, Instant};
+
+    use super::*;
+
+    fn errno<T>(result: Result<T, Error>) -> Option<Errno> {
+        result.err().map(|error| error.errno())
+    }
+
+    #[test]
+    fn a_word_that_differs_is_no_reason_to_wait() {
+        let word = AtomicU32::new(1);
+        assert_eq!(wait(&word, 2, -1), Ok(()));
+        assert_eq!(wait(&word, 2, 0), Ok(()));
+    }
+
+    #[test]
+    fn a_wait_ends_in_time() {
+        let word = AtomicU32::new(1);
+        assert_eq!(errno(wait(&word, 1, 0)), Some(Errno::ETIMEDOUT));
+        let start = Instant::now();
+        assert_eq!(errno(wait(&word, 1, 50)), Some(Errno::ETIMEDOUT));
+        let waited = start.elapsed();
+        assert!(waited >= Duration::from_millis(50), "{waited:?}");
+        assert!(waited < Duration::from_secs(5), "{waited:?}");
+    }
+
+    #[test]
+    fn an_address_without_a_word_is_refused() {
+        let words = [0_u32; 2];
+        let between = ptr::from_ref(&words).cast::<u8>().wrapping_add(1).cast();
+        let high = ptr::without_provenance(usize::MAX & !7);
+        assert_eq!(errno(wait_at(between, 0, 0)), Some(Errno::EINVAL));
+        assert_eq!(errno(wake_at(between, 1)), Some(Errno::EINVAL));
+        let efault = Some(Errno::from_raw(libc::EFAULT));
+        assert_eq!(errno(wait_at(ptr::null(), 0, 0)), efault);
+        assert_eq!(errno(wait_at(high, 0, 0)), efault);
+        assert_eq!(errno(wake_at(high, 1)), efault);
+    }
+
+    #[test]
+    fn a_wake_reaches_as_many_as_it_says() {
+        let word = AtomicU32::new(7);
+        assert_eq!(wake(&word, 0), Ok(0));
+        assert_eq!(errno(wake(&word, -1)), Some(Errno::EINVAL));
+        std::thread::scope(|scope| {
+            for _ in 0..3 {
+                scope.spawn(|| assert_eq!(wait(&word, 7, 30_000), Ok(())));
+            }
+            let mut woken = 0;
+            while woken < 3 {
+                let now = wake(&word, 2).unwrap();
+                assert!(now <= 2);
+                woken += now;
+                std::thread::yield_now();
+            }
+            assert_eq!(woken, 3);
+        });
+    }
+}

@@ -1,0 +1,55 @@
+//! System V semaphores.
+
+use core::ffi::c_int;
+use core::mem::MaybeUninit;
+use core::ptr;
+
+use super::{checked, not_negative, timespec};
+use crate::error::Errno;
+
+const GETVAL: c_int = 12;
+
+unsafe extern "C" {
+    fn semtimedop(
+        id: c_int,
+        operations: *mut libc::sembuf,
+        count: usize,
+        timeout: *const libc::timespec,
+    ) -> c_int;
+}
+
+pub fn semget(key: libc::key_t, count: c_int, flags: c_int) -> Result<c_int, Errno> {
+    // SAFETY: takes no pointer.
+    not_negative(unsafe { libc::semget(key, count, flags) })
+}
+
+/// All of the operations or none, within so many nanoseconds.
+pub fn sem_operate(
+    id: c_int,
+    operations: &mut [libc::sembuf],
+    timeout_ns: Option<i64>,
+) -> Result<(), Errno> {
+    let timeout = timeout_ns.map(timespec);
+    let timeout = timeout.as_ref().map_or(ptr::null(), ptr::from_ref);
+    // SAFETY: there are as many operations as said, and the time is valid or NULL.
+    checked(unsafe { semtimedop(id, operations.as_mut_ptr(), operations.len(), timeout) })
+}
+
+/// The value of one semaphore of the set.
+pub fn sem_value(id: c_int, which: u16) -> Result<c_int, Errno> {
+    // SAFETY: GETVAL takes no further argument.
+    not_negative(unsafe { libc::semctl(id, c_int::from(which), GETVAL) })
+}
+
+pub fn sem_stat(id: c_int) -> Result<libc::semid_ds, Errno> {
+    let mut ds = MaybeUninit::<libc::semid_ds>::uninit();
+    // SAFETY: the buffer is of the type that IPC_STAT fills.
+    checked(unsafe { libc::semctl(id, 0, libc::IPC_STAT, ds.as_mut_ptr()) })?;
+    // SAFETY: filled, since the call succeeded.
+    Ok(unsafe { ds.assume_init() })
+}
+
+pub fn sem_remove(id: c_int) -> Result<(), Errno> {
+    // SAFETY: IPC_RMID takes no further argument.
+    checked(unsafe { libc::semctl(id, 0, libc::IPC_RMID) })
+}

@@ -1,0 +1,145 @@
+//! Processes that share memory, and are killed at chosen moments.
+#![allow(dead_code)]
+
+use std::io;
+use std::time::{Duration, Instant};
+
+use shmcomm::{Errno, Error};
+
+pub fn errno<T>(result: Result<T, Error>) -> Option<Errno> {
+    result.err().map(|error| error.errno())
+}
+
+/// What a call takes.
+pub fn timed<T>(call: impl FnOnce() -> T) -> (T, Duration) {
+    let start = Instant::now();
+    let result = call();
+    (result, start.elapsed())
+}
+
+/// A forked child, killed when it is dropped.
+pub struct Child(libc::pid_t);
+
+impl Child {
+    /// What the child does must neither allocate nor panic: other threads of the test may have been
+    /// in the middle of anything. It ends with what `work` returns.
+    pub fn start(work: impl FnOnce() -> i32) -> Self {
+        // SAFETY: the child only makes calls that are safe after a fork.
+        match unsafe { libc::fork() } {
+            // SAFETY: ends the child, and nothing of the parent.
+            0 => unsafe { libc::_exit(work()) },
+            -1 => panic!("{}", io::Error::last_os_error()),
+            pid => Self(pid),
+        }
+    }
+
+    /// A child that is stopped right before its work, traced by this thread.
+    pub fn stopped_before(work: impl FnOnce()) -> Self {
+        let child = Self::start(|| {
+            // SAFETY: neither takes a pointer.
+            unsafe {
+                libc::ptrace(libc::PTRACE_TRACEME, 0, 0, 0);
+                libc::raise(libc::SIGSTOP);
+            }
+            work();
+            0
+        });
+        assert!(libc::WIFSTOPPED(child.status()));
+        child
+    }
+
+    fn status(&self) -> i32 {
+        let mut status = 0;
+        // SAFETY: the pointer is valid, and the child is not reaped yet.
+        match unsafe { libc::waitpid(self.0, &mut status, 0) } {
+            -1 => panic!("{}", io::Error::last_os_error()),
+            _ => status,
+        }
+    }
+
+    /// Lets a stopped child make so many steps; whether it has not ended.
+    pub fn step(&self, request: libc::c_uint, steps: u64) -> bool {
+        for _ in 0..steps {
+            // SAFETY: the child is stopped, and traced by this thread.
+            assert_ne!(unsafe { libc::ptrace(request, self.0, 0, 0) }, -1);
+            if !libc::WIFSTOPPED(self.status()) {
+                return false;
+            }
+        }
+        true
+    }
+
+    pub fn signal(&self, signal: i32) {
+        // SAFETY: takes no pointer; the child is not reaped yet.
+        assert_eq!(unsafe { libc::kill(self.0, signal) }, 0);
+    }
+
+    /// Kills it, and reaps it.
+    pub fn kill(self) {}
+
+    /// Kills it; whether that was what ended it.
+    pub fn was_running(self) -> bool {
+        self.signal(libc::SIGKILL);
+        let status = self.status();
+        std::mem::forget(self);
+        libc::WIFSIGNALED(status)
+    }
+
+    /// How it ended.
+    pub fn join(self) -> i32 {
+        let status = self.status();
+        std::mem::forget(self);
+        assert!(libc::WIFEXITED(status), "{status:x}");
+        libc::WEXITSTATUS(status)
+    }
+}
+
+impl Drop for Child {
+    fn drop(&mut self) {
+        // SAFETY: neither takes a pointer; the child may have been reaped, but then nobody else
+        // has had the time to get its pid.
+        unsafe {
+            libc::kill(self.0, libc::SIGKILL);
+            libc::waitpid(self.0, std::ptr::null_mut(), 0);
+        }
+    }
+}
+
+/// Does the work in children that are killed after 0, 1, 2 ... steps of this kind, until it is done
+/// before; calls `next` after each, and says how many were killed.
+pub fn kill_at_each(request: libc::c_uint, work: impl Fn(), mut next: impl FnMut(u64)) -> u64 {
+    for steps in 0.. {
+        let child = Child::stopped_before(&work);
+        let killed = child.step(request, steps);
+        child.kill();
+        next(steps);
+        if !killed {
+            return steps;
+        }
+    }
+    unreachable!()
+}
+
+/// A signal every 100 microseconds from now on, in a child.
+pub fn signal_storm() {
+    extern "C" fn nothing(_: i32) {}
+    let every = libc::timeval {
+        tv_sec: 0,
+        tv_usec: 100,
+    };
+    let timer = libc::itimerval {
+        it_interval: every,
+        it_value: every,
+    };
+    // SAFETY: the pointers are valid, and the handler does nothing; without SA_RESTART.
+    unsafe {
+        let mut action: libc::sigaction = std::mem::zeroed();
+        action.sa_sigaction = nothing as extern "C" fn(i32) as usize;
+        libc::sigaction(libc::SIGALRM, &action, std::ptr::null_mut());
+        libc::setitimer(libc::ITIMER_REAL, &timer, std::ptr::null_mut());
+    }
+}
+
+pub fn sleep_ms(ms: u64) {
+    std::thread::sleep(Duration::from_millis(ms));
+}
