@@ -288,7 +288,8 @@ struct shmc_segment *shmc_segment_open(const char *name,
 void *shmc_segment_addr(const struct shmc_segment *segment);
 
 /**
- * The segment's true size in bytes, whoever made it. 0 for NULL.
+ * The segment's true size in bytes when it was opened, whoever made it: so much is attached. 0 for
+ * NULL.
  *
  * Thread-safe and async-signal-safe.
  *

@@ -222,7 +222,8 @@ pub unsafe extern "C" fn shmc_segment_addr(segment: *const shmc_segment) -> *mut
     }
 }
 
-/// The segment's true size in bytes, whoever made it. 0 for NULL.
+/// The segment's true size in bytes when it was opened, whoever made it: so much is attached. 0 for
+/// NULL.
 ///
 /// Thread-safe and async-signal-safe.
 ///

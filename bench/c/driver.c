@@ -11,47 +11,11 @@
 
 #include "comm.h"
 
-#include <stdio.h>
-#include <stdlib.h>
-#include <time.h>
+#include "times.h"
 
 enum { CREATE, COLLIDE, GET, ATTACH, DETACH, DESTROY, NOTHING, OPERATIONS };
 
-static struct {
-    long *samples;
-    size_t count;
-} times[OPERATIONS];
-
-static long started;
-
-static long now(void)
-{
-    struct timespec time;
-
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    return time.tv_sec * 1000000000L + time.tv_nsec;
-}
-
-static void start(void)
-{
-    started = now();
-}
-
-static void stop(int operation)
-{
-    long stopped = now();
-
-    times[operation].samples[times[operation].count++] = stopped - started;
-}
-
-static void require(int truth, const char *what)
-{
-    if (!truth) {
-        /* Not on stderr, where the collisions leave their lines. */
-        printf("%s\n", what);
-        exit(EXIT_FAILURE);
-    }
-}
+static struct times times[OPERATIONS];
 
 static void live(size_t collisions)
 {
@@ -60,53 +24,38 @@ static void live(size_t collisions)
 
     start();
     id = create_shm(4096);
-    stop(CREATE);
+    stop(&times[CREATE]);
     require(id >= 0, "create_shm failed");
 
     while (collisions-- > 0) {
         start();
         other = create_shm(4096);
-        stop(COLLIDE);
+        stop(&times[COLLIDE]);
         require(other == -2, "a second create_shm succeeded");
     }
 
     start();
     other = get_shm();
-    stop(GET);
+    stop(&times[GET]);
     require(other == id, "get_shm did not find the segment");
 
     start();
     memory = shm_at(id);
-    stop(ATTACH);
+    stop(&times[ATTACH]);
     require(memory != (void *)-1, "shm_at failed");
 
     start();
     failed = shm_dt(memory);
-    stop(DETACH);
+    stop(&times[DETACH]);
     require(!failed, "shm_dt failed");
 
     start();
     failed = destory_shm(id);
-    stop(DESTROY);
+    stop(&times[DESTROY]);
     require(!failed, "destory_shm failed");
 
     start();
-    stop(NOTHING);
-}
-
-static int by_length(const void *left, const void *right)
-{
-    long a = *(const long *)left, b = *(const long *)right;
-
-    return (a > b) - (a < b);
-}
-
-static long median(int operation)
-{
-    size_t count = times[operation].count;
-
-    qsort(times[operation].samples, count, sizeof(long), by_length);
-    return count ? times[operation].samples[count / 2] : 0;
+    stop(&times[NOTHING]);
 }
 
 int main(int argc, char **argv)
@@ -118,14 +67,11 @@ int main(int argc, char **argv)
     for (operation = 0; operation < OPERATIONS; operation++) {
         size_t most = operation == COLLIDE ? lives * collisions : lives;
 
-        times[operation].samples = malloc((most + 1) * sizeof(long));
-        require(times[operation].samples != NULL, "no memory");
-        /* Written to beforehand, so that no page fault is timed. */
-        memset(times[operation].samples, 1, (most + 1) * sizeof(long));
+        times[operation] = make_times(most);
     }
     for (; lives > 0; lives--)
         live(collisions);
     for (operation = 0; operation < NOTHING; operation++)
-        printf("%ld\n", median(operation) - median(NOTHING));
+        printf("%ld\n", median(&times[operation]) - median(&times[NOTHING]));
     return 0;
 }

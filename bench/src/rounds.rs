@@ -56,6 +56,19 @@ impl Spread {
         format!("{median} ({lower}–{upper})")
     }
 
+    /// Nanoseconds as microseconds, with the digits that a short time needs.
+    pub fn micros(self) -> String {
+        let [lower, median, upper] = [self.lower, self.median, self.upper].map(|nanos| {
+            let micros = nanos / 1000.0;
+            match micros {
+                ..10.0 => format!("{micros:.2}"),
+                ..100.0 => format!("{micros:.1}"),
+                _ => grouped(micros.round() as i64),
+            }
+        });
+        format!("{median} ({lower}–{upper})")
+    }
+
     /// As a ratio.
     pub fn ratio(self) -> String {
         format!("{:.2} ({:.2}–{:.2})", self.median, self.lower, self.upper)
@@ -76,6 +89,8 @@ mod tests {
         };
         assert_eq!(spread, expected);
         assert_eq!(Spread::of([7.0]).whole(), "7 (7–7)");
+        let spread = Spread::of([9_990.0, 9_990.0, 12_345.0, 1_234_567.0, 1_234_567.0]);
+        assert_eq!(spread.micros(), "12.3 (9.99–1,235)");
     }
 
     #[test]

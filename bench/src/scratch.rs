@@ -19,8 +19,11 @@ pub fn target() -> Result<PathBuf> {
     Ok(target.ok_or("not started from a target directory")?.into())
 }
 
-/// A directory of a run's own, and in it a file whose System V key is free. When it is dropped,
-/// both are gone, and so is the segment with that key.
+/// Where POSIX objects are.
+const OBJECTS: &str = "/dev/shm";
+
+/// A directory of a run's own, in it a file whose System V key is free, and names of POSIX objects.
+/// When it is dropped, the directory is gone, and so are the segment with that key and the objects.
 pub struct Scratch(PathBuf);
 
 impl Scratch {
@@ -45,6 +48,14 @@ impl Scratch {
         self.0.join("key")
     }
 
+    /// A POSIX name; it and all that begin with it are this run's.
+    pub fn object(&self) -> String {
+        let benchmark = self.0.parent().and_then(Path::file_name);
+        let [benchmark, run] =
+            [benchmark, self.0.file_name()].map(|name| name.unwrap_or_default().to_string_lossy());
+        format!("/shmcomm-bench-{benchmark}-{run}-")
+    }
+
     /// ftok takes few bits of a file's identity, so another file may have the same.
     fn make_key(&self) -> Result<()> {
         for number in 0..TRIES {
@@ -63,6 +74,12 @@ impl Drop for Scratch {
         if let Ok(Some(id)) = segment(&self.key_path()) {
             // SAFETY: takes no buffer.
             unsafe { libc::shmctl(id, libc::IPC_RMID, ptr::null_mut()) };
+        }
+        let object = self.object();
+        for entry in fs::read_dir(OBJECTS).into_iter().flatten().flatten() {
+            if format!("/{}", entry.file_name().display()).starts_with(&object) {
+                let _ = fs::remove_file(entry.path());
+            }
         }
         let _ = fs::remove_dir_all(&self.0);
     }

@@ -1,6 +1,10 @@
 //! Is what lies there left over from a process that is gone?
 
 use core::ffi::{CStr, c_int};
+use core::sync::atomic::{
+    AtomicU64,
+    Ordering::{Acquire, Relaxed, Release},
+};
 
 use crate::error::{Errno, Error};
 use crate::sys::{self, Descriptor, ProcessStat};
@@ -98,11 +102,23 @@ const CREATOR: &CStr = c"user.shmcomm.creator";
 /// Notes in the object that this process made it, if that can be noted: its pid, its start in
 /// milliseconds after boot, its pid namespace.
 pub(crate) fn record_creator(file: &Descriptor) {
-    let pid = sys::pid();
-    if let (Some(stat), Some(namespace)) = (sys::process_stat(pid), sys::pid_namespace()) {
-        let record = [pid as u64, stat.start_ms as u64, namespace];
-        let _ = sys::set_attribute(file, CREATOR, &record);
+    /// What was found out about the process of this pid: a child is another one.
+    static PID: AtomicU64 = AtomicU64::new(0);
+    static START: AtomicU64 = AtomicU64::new(0);
+    static NAMESPACE: AtomicU64 = AtomicU64::new(0);
+
+    let pid = sys::pid() as u64;
+    if PID.load(Acquire) != pid {
+        let (Some(stat), Some(namespace)) = (sys::process_stat(sys::pid()), sys::pid_namespace())
+        else {
+            return;
+        };
+        START.store(stat.start_ms as u64, Relaxed);
+        NAMESPACE.store(namespace, Relaxed);
+        PID.store(pid, Release);
     }
+    let record = [pid, START.load(Relaxed), NAMESPACE.load(Relaxed)];
+    let _ = sys::set_attribute(file, CREATOR, &record);
 }
 
 /// The pid that an object has on record, 0 if none; whoever may write to it could have put it there.
