@@ -21,6 +21,9 @@ const EXPORTS: &[&str] = &[
     "shmc_channel_stat",
     "shmc_comm_key",
     "shmc_commit",
+    "shmc_mutex_init",
+    "shmc_mutex_lock",
+    "shmc_mutex_unlock",
     "shmc_peek",
     "shmc_recv",
     "shmc_release",
@@ -36,8 +39,16 @@ const EXPORTS: &[&str] = &[
     "shmc_segment_stat",
     "shmc_segment_sync",
     "shmc_segment_unlock",
+    "shmc_sem_close",
+    "shmc_sem_open",
+    "shmc_sem_post",
+    "shmc_sem_remove",
+    "shmc_sem_value",
+    "shmc_sem_wait",
     "shmc_send",
     "shmc_version",
+    "shmc_wait",
+    "shmc_wake",
 ];
 
 fn shared() -> PathBuf {

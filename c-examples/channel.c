@@ -1,0 +1,135 @@
+/*
+ * The conversation of server and client again, as it should be: messages, no
+ * sleep, no polling. The client is killed in the middle; the server notices,
+ * starts another one, and the conversation goes on where it was.
+ *
+ * An optional argument names the channel, as in "posix:/talk".
+ */
+#define _XOPEN_SOURCE 700
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/types.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "shmcomm.h"
+
+#define CAPACITY 4096
+#define LETTERS 5
+#define PATIENCE 5000 /* milliseconds */
+
+/* Sends the letters from this one on; a first client is killed after two. */
+static int client(const char *name, int from)
+{
+    shmc_channel *channel = shmc_channel_open(name, CAPACITY, SHMC_CREATE | SHMC_SEND, 0600);
+
+    if (channel == NULL) {
+        perror("client: open");
+        return EXIT_FAILURE;
+    }
+    for (int letter = from; letter < LETTERS; letter++) {
+        if (shmc_send(channel, "A", 1, PATIENCE) == -1) {
+            perror("client: send");
+            return EXIT_FAILURE;
+        }
+        printf("client: sent A, %d of %d\n", letter + 1, LETTERS);
+        if (from == 0 && letter == 1) {
+            printf("client: is killed\n");
+            fflush(stdout);
+            raise(SIGKILL);
+        }
+    }
+    if (shmc_channel_close(channel) == -1) {
+        perror("client: close");
+        return EXIT_FAILURE;
+    }
+    return EXIT_SUCCESS;
+}
+
+/* Starts a client as a process of its own. */
+static pid_t start_client(const char *name, int from)
+{
+    pid_t pid = fork();
+
+    if (pid == 0)
+        _exit(client(name, from));
+    if (pid == -1)
+        perror("server: fork");
+    return pid;
+}
+
+static int server(shmc_channel *channel, const char *name, pid_t pid)
+{
+    char text[LETTERS + 1] = "";
+    int length = 0;
+
+    while (length < LETTERS) {
+        /* No message yet? This sleeps until there is one. */
+        ssize_t received = shmc_recv(channel, &text[length], 1, PATIENCE);
+
+        if (received == 1) {
+            length++;
+            printf("server: received \"%s\"\n", text);
+        } else if (received == -1 && errno == EPIPE) {
+            /* All that the dead client had sent has been received by now. */
+            printf("server: the client is gone; here is another one\n");
+            if (waitpid(pid, NULL, 0) == -1) {
+                perror("server: waitpid");
+                return EXIT_FAILURE;
+            }
+            pid = start_client(name, length);
+            if (pid == -1)
+                return EXIT_FAILURE;
+        } else {
+            perror("server: recv");
+            return EXIT_FAILURE;
+        }
+    }
+    if (waitpid(pid, NULL, 0) == -1) {
+        perror("server: waitpid");
+        return EXIT_FAILURE;
+    }
+    return EXIT_SUCCESS;
+}
+
+int main(int argc, char **argv)
+{
+    char own[64];
+    const char *name = own;
+    shmc_channel *channel;
+    pid_t pid;
+    int status = EXIT_FAILURE;
+
+    if (setvbuf(stdout, NULL, _IOLBF, BUFSIZ) != 0) {
+        fprintf(stderr, "channel: cannot set up output\n");
+        return EXIT_FAILURE;
+    }
+    if (argc > 1)
+        name = argv[1];
+    else
+        snprintf(own, sizeof own, "posix:/channel-%ld", (long)getpid());
+
+    /* The client may come first, and make the channel: this one waits for it. */
+    pid = start_client(name, 0);
+    if (pid == -1)
+        return EXIT_FAILURE;
+    channel = shmc_channel_open(name, CAPACITY, SHMC_CREATE | SHMC_RECV, 0600);
+    if (channel == NULL) {
+        perror("server: open");
+    } else {
+        status = server(channel, name, pid);
+        if (shmc_channel_close(channel) == -1) {
+            perror("server: close");
+            status = EXIT_FAILURE;
+        }
+    }
+    if (shmc_remove(name) == -1) {
+        perror("server: remove");
+        status = EXIT_FAILURE;
+    }
+    return status;
+}

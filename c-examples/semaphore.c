@@ -1,0 +1,138 @@
+/*
+ * Two processes take turns on a shared buffer: who wants to use it waits for
+ * the semaphore (P) and gives it back after (V). One of them is killed while it
+ * has the semaphore; the kernel gives back what it had, and the other goes on.
+ *
+ * An optional argument names the semaphore, as in "sysv:/tmp#7".
+ */
+#define _XOPEN_SOURCE 700
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/types.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "shmcomm.h"
+
+#define SIZE 256
+#define PATIENCE 5000 /* milliseconds */
+
+/* P: wait until the buffer is ours. */
+static int take(shmc_sem *semaphore, const char *who)
+{
+    if (shmc_sem_wait(semaphore, PATIENCE) == -1) {
+        perror(who);
+        return -1;
+    }
+    return 0;
+}
+
+/* V: the next one may have it. */
+static int give(shmc_sem *semaphore, const char *who)
+{
+    if (shmc_sem_post(semaphore) == -1) {
+        perror(who);
+        return -1;
+    }
+    return 0;
+}
+
+/* Each changes the buffer in a way that would go wrong if the other did so too. */
+static int append(shmc_sem *semaphore, char *buffer, const char *who, char letter)
+{
+    if (take(semaphore, who) == -1)
+        return -1;
+    size_t end = strlen(buffer);
+    if (end + 1 < SIZE) {
+        buffer[end] = letter;
+        buffer[end + 1] = '\0';
+    }
+    printf("%s: wrote %c, the buffer is \"%s\"\n", who, letter, buffer);
+    return give(semaphore, who);
+}
+
+static int child(shmc_sem *semaphore, char *buffer)
+{
+    for (int i = 0; i < 3; i++) {
+        if (append(semaphore, buffer, "child", 'c') == -1)
+            return EXIT_FAILURE;
+    }
+    if (take(semaphore, "child") == -1)
+        return EXIT_FAILURE;
+    printf("child: has the semaphore, and is killed\n");
+    fflush(stdout);
+    raise(SIGKILL);
+    return EXIT_FAILURE; /* not reached */
+}
+
+static int parent(shmc_sem *semaphore, char *buffer, pid_t other)
+{
+    int status;
+
+    for (int i = 0; i < 3; i++) {
+        if (append(semaphore, buffer, "parent", 'p') == -1)
+            return EXIT_FAILURE;
+    }
+    if (waitpid(other, &status, 0) == -1) {
+        perror("parent: waitpid");
+        return EXIT_FAILURE;
+    }
+    if (!WIFSIGNALED(status)) {
+        fprintf(stderr, "parent: the child has not been killed\n");
+        return EXIT_FAILURE;
+    }
+    printf("parent: the child was killed; the semaphore is %d again\n", shmc_sem_value(semaphore));
+    return append(semaphore, buffer, "parent", 'P') == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
+
+int main(int argc, char **argv)
+{
+    const char *name = argc > 1 ? argv[1] : "sysv:.#83";
+    shmc_segment *segment;
+    shmc_sem *semaphore;
+    pid_t other;
+    int status;
+
+    /* Ctrl-C ends us on the spot: remove what an earlier run may have left. */
+    if (setvbuf(stdout, NULL, _IOLBF, BUFSIZ) != 0) {
+        fprintf(stderr, "semaphore: cannot set up output\n");
+        return EXIT_FAILURE;
+    }
+    segment = shmc_segment_open("anon:", SIZE, SHMC_CREATE, 0600);
+    if (segment == NULL) {
+        perror("anon:");
+        return EXIT_FAILURE;
+    }
+    semaphore = shmc_sem_open(name, 1, SHMC_CREATE | SHMC_EXCL, 0600);
+    if (semaphore == NULL) {
+        perror(name);
+        if (errno == EEXIST)
+            fprintf(stderr, "semaphore: somebody uses it, or left it: see \"ipcs -s\"\n");
+        shmc_segment_close(segment);
+        return EXIT_FAILURE;
+    }
+
+    other = fork();
+    if (other == 0)
+        return child(semaphore, shmc_segment_addr(segment));
+    if (other == -1) {
+        perror("fork");
+        status = EXIT_FAILURE;
+    } else {
+        status = parent(semaphore, shmc_segment_addr(segment), other);
+    }
+
+    if (shmc_sem_remove(name) == -1) {
+        perror(name);
+        status = EXIT_FAILURE;
+    }
+    if (shmc_sem_close(semaphore) == -1 || shmc_segment_close(segment) == -1) {
+        perror("close");
+        status = EXIT_FAILURE;
+    }
+    return status;
+}
