@@ -62,6 +62,12 @@ impl Shared {
 
 const WAITERS: u64 = 1 << 22;
 
+/// The first use in a process finds out where it is: thousands of instructions that touch nothing
+/// shared.
+fn look_around() {
+    let _ = Mutex::default().init();
+}
+
 #[test]
 fn a_death_inside_is_told_once() {
     let shared = Shared::new();
@@ -197,7 +203,7 @@ fn a_death_at_any_instruction_of_lock_and_unlock_leaves_it_usable() {
         let _ = mutex.lock(-1);
         let _ = mutex.unlock();
     };
-    let kills = kill_at_each(libc::PTRACE_SINGLESTEP, work, |steps| {
+    let kills = kill_at_each(libc::PTRACE_SINGLESTEP, look_around, work, |steps| {
         let (result, waited) = timed(|| mutex.lock(200));
         match result {
             Ok(Clean) => clean += 1,
@@ -219,16 +225,13 @@ fn a_death_at_any_instruction_of_unlock_wakes_who_sleeps() {
     let mutex = shared.mutex();
     let mut steps = 0;
     loop {
-        shared.counter().store(0, Relaxed);
-        let holder = Child::stopped_before(|| {
+        let lock = || {
             let _ = mutex.lock(-1);
-            shared.counter().store(1, Relaxed);
-            // SAFETY: takes no pointer.
-            unsafe { libc::raise(libc::SIGSTOP) };
+        };
+        let unlock = || {
             let _ = mutex.unlock();
-        });
-        // Up to its own stop, inside.
-        assert!(holder.step(libc::PTRACE_CONT, 1));
+        };
+        let holder = Child::stopped_before(lock, unlock);
         let waiter = Child::start(|| match mutex.lock(5000) {
             Ok(_) => i32::from(mutex.unlock().is_err()),
             Err(_) => 2,
@@ -260,7 +263,7 @@ fn the_death_of_who_waits_disturbs_nobody() {
     let wait = || {
         let _ = mutex.lock(1);
     };
-    let kills = kill_at_each(libc::PTRACE_SYSCALL, wait, |steps| {
+    let kills = kill_at_each(libc::PTRACE_SYSCALL, look_around, wait, |steps| {
         mutex.unlock().unwrap();
         assert_eq!(mutex.lock(0), Ok(Clean), "{steps}");
     });
@@ -273,6 +276,7 @@ fn a_death_at_any_system_call_of_init_leaves_it_to_the_next() {
     for byte in [0, 0xa5] {
         kill_at_each(
             libc::PTRACE_SYSCALL,
+            || (),
             || {
                 shared.0.write(0, &[byte; 16]);
                 let _ = shared.mutex().init();
