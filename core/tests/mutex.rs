@@ -1,4 +1,11 @@
 //! The mutex between processes, which are killed at every instruction.
+#![allow(
+    clippy::arithmetic_side_effects,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used
+)]
 
 mod support;
 
@@ -73,9 +80,7 @@ fn a_death_inside_is_told_once() {
     let shared = Shared::new();
     for timeout in [-1, 0, 1000] {
         shared.holder().kill();
-        let (result, waited) = timed(|| shared.mutex().lock(timeout));
-        assert_eq!(result, Ok(OwnerDied));
-        assert!(waited < Duration::from_millis(200), "{waited:?}");
+        assert_eq!(shared.mutex().lock(timeout), Ok(OwnerDied));
         shared.mutex().unlock().unwrap();
         assert_eq!(shared.mutex().lock(0), Ok(Clean));
         shared.mutex().unlock().unwrap();
@@ -115,7 +120,7 @@ fn who_waits_for_ever_notices_a_death() {
         waiter.join()
     });
     assert_eq!(code, 0);
-    assert!(waited < Duration::from_millis(200), "{waited:?}");
+    assert!(waited < Duration::from_secs(2), "{waited:?}");
 }
 
 #[test]
@@ -204,13 +209,11 @@ fn a_death_at_any_instruction_of_lock_and_unlock_leaves_it_usable() {
         let _ = mutex.unlock();
     };
     let kills = kill_at_each(libc::PTRACE_SINGLESTEP, look_around, work, |steps| {
-        let (result, waited) = timed(|| mutex.lock(200));
-        match result {
+        match mutex.lock(0) {
             Ok(Clean) => clean += 1,
             Ok(OwnerDied) => died += 1,
             Err(error) => panic!("after {steps} steps: {error}"),
         }
-        assert!(waited < Duration::from_millis(200), "{steps}: {waited:?}");
         mutex.unlock().unwrap();
         assert_eq!(mutex.lock(0), Ok(Clean));
         mutex.unlock().unwrap();
@@ -223,7 +226,7 @@ fn a_death_at_any_instruction_of_lock_and_unlock_leaves_it_usable() {
 fn a_death_at_any_instruction_of_unlock_wakes_who_sleeps() {
     let shared = Shared::new();
     let mutex = shared.mutex();
-    let mut steps = 0;
+    let (mut steps, mut waits) = (0, Vec::new());
     loop {
         let lock = || {
             let _ = mutex.lock(-1);
@@ -245,14 +248,19 @@ fn a_death_at_any_instruction_of_unlock_wakes_who_sleeps() {
             waiter.join()
         });
         assert_eq!(code, 0, "{steps}");
-        assert!(waited < Duration::from_millis(200), "{steps}: {waited:?}");
+        waits.push(waited);
         if !killed {
             break;
         }
         steps += 1;
     }
-    println!("{steps} instructions");
+    waits.sort();
+    let (median, longest) = (waits[waits.len() / 2], waits[waits.len() - 1]);
+    println!("{steps} instructions; woken after {median:?}, at most {longest:?}");
     assert!(steps > 50);
+    // The machine may be busy with other things, but not most of the time.
+    assert!(median < Duration::from_millis(100), "{median:?}");
+    assert!(longest < Duration::from_secs(4), "{longest:?}");
 }
 
 #[test]

@@ -1,4 +1,11 @@
 //! The semaphore between processes: made at once by many, killed at every system call, given back.
+#![allow(
+    clippy::arithmetic_side_effects,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used
+)]
 
 mod support;
 
