@@ -188,7 +188,7 @@ pub unsafe extern "C" fn shmc_sem_value(sem: *mut shmc_sem) -> c_int {
 pub unsafe extern "C" fn shmc_sem_close(sem: *mut shmc_sem) -> c_int {
     if let Some(sem) = NonNull::new(sem) {
         // SAFETY: from shmc_sem_open, and the caller's promise.
-        drop(unsafe { heap::from_heap(sem) });
+        let _ = unsafe { heap::from_heap(sem) };
     }
     0
 }

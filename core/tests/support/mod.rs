@@ -33,9 +33,10 @@ impl Child {
         }
     }
 
-    /// A child that is stopped right before its work, traced by this thread.
-    pub fn stopped_before(work: impl FnOnce()) -> Self {
+    /// A child that has made ready and is stopped right before its work, traced by this thread.
+    pub fn stopped_before(make_ready: impl FnOnce(), work: impl FnOnce()) -> Self {
         let child = Self::start(|| {
+            make_ready();
             // SAFETY: neither takes a pointer.
             unsafe {
                 libc::ptrace(libc::PTRACE_TRACEME, 0, 0, 0);
@@ -46,6 +47,14 @@ impl Child {
         });
         assert!(libc::WIFSTOPPED(child.status()));
         child
+    }
+
+    /// Waits until it has stopped itself.
+    pub fn wait_for_stop(&self) {
+        let mut status = 0;
+        // SAFETY: the pointer is valid, and the child is not reaped yet.
+        let pid = unsafe { libc::waitpid(self.0, &mut status, libc::WUNTRACED) };
+        assert!(pid == self.0 && libc::WIFSTOPPED(status), "{status:x}");
     }
 
     fn status(&self) -> i32 {
@@ -106,10 +115,16 @@ impl Drop for Child {
 }
 
 /// Does the work in children that are killed after 0, 1, 2 ... steps of this kind, until it is done
-/// before; calls `next` after each, and says how many were killed.
-pub fn kill_at_each(request: libc::c_uint, work: impl Fn(), mut next: impl FnMut(u64)) -> u64 {
+/// before; calls `next` after each, and says how many were killed. Before the first step they make
+/// ready.
+pub fn kill_at_each(
+    request: libc::c_uint,
+    make_ready: impl Fn(),
+    work: impl Fn(),
+    mut next: impl FnMut(u64),
+) -> u64 {
     for steps in 0.. {
-        let child = Child::stopped_before(&work);
+        let child = Child::stopped_before(&make_ready, &work);
         let killed = child.step(request, steps);
         child.kill();
         next(steps);
