@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use support::ptrace::{Step, kill_after, kill_between};
+use support::ptrace::{Step, count_between, kill_after, kill_between};
 use support::{Child, Link, ObjectName, Sandbox};
 
 struct Driver {
@@ -266,13 +266,13 @@ fn open_and_close() {
     };
     let before = stand_ins();
     let make = "open NAME 4096 sc 0600 send one 0 close";
-    let check = |kills: u64, ended: bool| {
+    let check = |steps: u64, ended: bool| {
         let output = driver.run(&NEXT.replace("FLAGS", ""));
         let messages = received(&output);
         match messages.as_slice() {
             ["next"] if !ended => {}
             ["one", "next"] => {}
-            other => panic!("after {kills} steps: {other:?}"),
+            other => panic!("after {steps} steps: {other:?}"),
         }
         driver.remove();
     };
@@ -288,24 +288,16 @@ fn open_and_close() {
         calls += 1;
     }
     let marked = "mark open NAME 4096 sc 0600";
-    // How many instructions there are, by doubling.
-    let mut most: u64 = 1024;
-    while !kill_between(driver.command(marked).stdout(Stdio::null()), most).unwrap() {
-        check(most, false);
-        most *= 2;
-    }
-    check(most, false);
-    let mut kills = 0;
+    let instructions = count_between(driver.command(marked).stdout(Stdio::null())).unwrap();
+    driver.remove();
+    assert!(instructions > 1000, "{instructions}");
     for number in 0..SPREAD {
-        let instructions = number * most / SPREAD;
+        let instruction = number * instructions / SPREAD;
         let mut victim = driver.command(marked);
-        let ended = kill_between(victim.stdout(Stdio::null()), instructions).unwrap();
-        check(instructions, false);
-        if ended {
-            break;
-        }
-        kills += 1;
+        let ended = kill_between(victim.stdout(Stdio::null()), instruction).unwrap();
+        assert!(!ended, "{instruction} of {instructions}");
+        check(instruction, false);
     }
     assert_eq!(stand_ins(), before);
-    println!("open and close: killed at {calls} system calls and {kills} instructions");
+    println!("open: killed at {calls} system calls, and {SPREAD} of {instructions} instructions");
 }

@@ -17,13 +17,7 @@ pub enum Step {
 ///
 /// It must be called from a thread that makes no other children meanwhile.
 pub fn kill_after(command: &mut Command, steps: u64, step: Step) -> io::Result<bool> {
-    // SAFETY: ptrace is safe to call between fork and exec.
-    unsafe {
-        command.pre_exec(|| match libc::ptrace(libc::PTRACE_TRACEME, 0, 0, 0) {
-            -1 => Err(io::Error::last_os_error()),
-            _ => Ok(()),
-        });
-    }
+    trace_me(command);
     let mut child = command.spawn()?;
     let request = match step {
         Step::SystemCall => libc::PTRACE_SYSCALL,
@@ -31,7 +25,7 @@ pub fn kill_after(command: &mut Command, steps: u64, step: Step) -> io::Result<b
     };
     // The first stop is the end of exec.
     for _ in 0..=steps {
-        if !wait_for_stop(&mut child)? {
+        if wait_for_stop(&mut child)?.is_none() {
             return Ok(true);
         }
         let pid = child.id() as libc::pid_t;
@@ -45,22 +39,71 @@ pub fn kill_after(command: &mut Command, steps: u64, step: Step) -> io::Result<b
     Ok(false)
 }
 
-/// Whether the process has stopped, and not ended.
-fn wait_for_stop(child: &mut Child) -> io::Result<bool> {
-    let mut status = 0;
-    let pid = child.id() as libc::pid_t;
-    // SAFETY: the pointer is valid, and the child is not reaped yet.
-    match unsafe { libc::waitpid(pid, &mut status, 0) } {
-        -1 => Err(io::Error::last_os_error()),
-        _ => Ok(libc::WIFSTOPPED(status)),
-    }
-}
-
 /// Starts a process, lets it run to the first SIGUSR1 it sends itself, then so many instructions
 /// further, and kills it there; whether it had come to a second SIGUSR1, or to its end, before.
 ///
 /// It must be called from a thread that makes no other children meanwhile.
 pub fn kill_between(command: &mut Command, instructions: u64) -> io::Result<bool> {
+    let mut traced = Traced::start(command)?;
+    for _ in 0..instructions {
+        if !traced.step()? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// How many instructions a process makes between two SIGUSR1 that it sends itself.
+pub fn count_between(command: &mut Command) -> io::Result<u64> {
+    let mut traced = Traced::start(command)?;
+    let mut instructions = 0;
+    while traced.step()? {
+        instructions += 1;
+    }
+    Ok(instructions)
+}
+
+/// A process that is traced, and killed when this is dropped.
+struct Traced(Child);
+
+impl Drop for Traced {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+impl Traced {
+    /// Starts a process, and lets it run to its first SIGUSR1.
+    fn start(command: &mut Command) -> io::Result<Self> {
+        trace_me(command);
+        let mut traced = Self(command.spawn()?);
+        // The first stop is the end of exec.
+        wait_for_stop(&mut traced.0)?;
+        while traced.go_on(libc::PTRACE_CONT)? == Some(false) {}
+        Ok(traced)
+    }
+
+    /// Lets it make one instruction; whether it has come to neither SIGUSR1 nor its end.
+    fn step(&mut self) -> io::Result<bool> {
+        Ok(self.go_on(libc::PTRACE_SINGLESTEP)? == Some(false))
+    }
+
+    /// Lets it go on, without the signal it stopped by; whether it stops by SIGUSR1, or `None` if it
+    /// ends.
+    fn go_on(&mut self, request: libc::c_uint) -> io::Result<Option<bool>> {
+        let pid = self.0.id() as libc::pid_t;
+        // SAFETY: the child is stopped, and traced by this thread.
+        if unsafe { libc::ptrace(request, pid, 0, 0) } == -1 {
+            return Ok(None);
+        }
+        let signal = wait_for_stop(&mut self.0)?;
+        Ok(signal.map(|signal| signal == libc::SIGUSR1))
+    }
+}
+
+/// Has the process stop when it has become another program.
+fn trace_me(command: &mut Command) {
     // SAFETY: ptrace is safe to call between fork and exec.
     unsafe {
         command.pre_exec(|| match libc::ptrace(libc::PTRACE_TRACEME, 0, 0, 0) {
@@ -68,41 +111,13 @@ pub fn kill_between(command: &mut Command, instructions: u64) -> io::Result<bool
             _ => Ok(()),
         });
     }
-    let mut child = command.spawn()?;
-    let pid = child.id() as libc::pid_t;
-    let mut go_on = |request| -> io::Result<Option<i32>> {
-        // SAFETY: the child is stopped, and traced by this thread; no signal is passed on.
-        if unsafe { libc::ptrace(request, pid, 0, 0) } == -1 {
-            return Ok(None);
-        }
-        stop_signal(pid)
-    };
-    // The first stop is the end of exec.
-    stop_signal(pid)?;
-    while let Some(signal) = go_on(libc::PTRACE_CONT)? {
-        if signal == libc::SIGUSR1 {
-            break;
-        }
-    }
-    let mut ended = false;
-    for _ in 0..instructions {
-        match go_on(libc::PTRACE_SINGLESTEP)? {
-            Some(libc::SIGUSR1) | None => {
-                ended = true;
-                break;
-            }
-            Some(_) => {}
-        }
-    }
-    let _ = child.kill();
-    child.wait()?;
-    Ok(ended)
 }
 
 /// The signal by which a child has stopped; `None` if it has ended.
-fn stop_signal(pid: libc::pid_t) -> io::Result<Option<i32>> {
+fn wait_for_stop(child: &mut Child) -> io::Result<Option<i32>> {
     let mut status = 0;
-    // SAFETY: the pointer is valid.
+    let pid = child.id() as libc::pid_t;
+    // SAFETY: the pointer is valid, and the child is not reaped yet.
     match unsafe { libc::waitpid(pid, &mut status, 0) } {
         -1 => Err(io::Error::last_os_error()),
         _ => Ok(libc::WIFSTOPPED(status).then(|| libc::WSTOPSIG(status))),
