@@ -248,56 +248,71 @@ fn send_to_one_that_sleeps() {
     println!("send to one that sleeps: killed at {kills} instructions");
 }
 
-/// Kills who makes or opens a channel: at each system call, and at instructions spread over it.
+/// Unpublished objects that a file system without unnamed files would have.
+fn stand_ins() -> usize {
+    let names = fs::read_dir("/dev/shm").unwrap();
+    names
+        .filter(|name| {
+            let name = name.as_ref().unwrap().file_name();
+            name.to_string_lossy().starts_with(".shmcomm-")
+        })
+        .count()
+}
+
+/// After who makes a channel was killed, the next one makes or opens it, and goes on.
+fn assert_usable(driver: &Driver, steps: u64, had_sent: bool) {
+    let output = driver.run(&NEXT.replace("FLAGS", ""));
+    match received(&output).as_slice() {
+        ["next"] if !had_sent => {}
+        ["one", "next"] => {}
+        other => panic!("after {steps} steps: {other:?}"),
+    }
+    driver.remove();
+}
+
 #[test]
-fn open_and_close() {
-    /// As many instructions of opening are tried.
-    const SPREAD: u64 = 2000;
-
+fn open_and_close_at_each_system_call() {
     let driver = Driver::new();
-    let stand_ins = || {
-        let names = fs::read_dir("/dev/shm").unwrap();
-        names
-            .filter(|name| {
-                let name = name.as_ref().unwrap().file_name();
-                name.to_string_lossy().starts_with(".shmcomm-")
-            })
-            .count()
-    };
-    let before = stand_ins();
     let make = "open NAME 4096 sc 0600 send one 0 close";
-    let check = |steps: u64, ended: bool| {
-        let output = driver.run(&NEXT.replace("FLAGS", ""));
-        let messages = received(&output);
-        match messages.as_slice() {
-            ["next"] if !ended => {}
-            ["one", "next"] => {}
-            other => panic!("after {steps} steps: {other:?}"),
-        }
-        driver.remove();
-    };
-
-    let mut calls = 0;
-    loop {
+    for steps in 0.. {
         let mut victim = driver.command(make);
-        let ended = kill_after(victim.stdout(Stdio::null()), calls, Step::SystemCall).unwrap();
-        check(calls, ended);
+        let ended = kill_after(victim.stdout(Stdio::null()), steps, Step::SystemCall).unwrap();
+        assert_usable(&driver, steps, ended);
         if ended {
+            assert!(steps > 50, "{steps}");
+            println!("open and close: killed at {steps} system calls");
             break;
         }
-        calls += 1;
     }
-    let marked = "mark open NAME 4096 sc 0600";
-    let instructions = count_between(driver.command(marked).stdout(Stdio::null())).unwrap();
-    driver.remove();
-    assert!(instructions > 1000, "{instructions}");
-    for number in 0..SPREAD {
-        let instruction = number * instructions / SPREAD;
-        let mut victim = driver.command(marked);
-        let ended = kill_between(victim.stdout(Stdio::null()), instruction).unwrap();
-        assert!(!ended, "{instruction} of {instructions}");
-        check(instruction, false);
-    }
-    assert_eq!(stand_ins(), before);
-    println!("open: killed at {calls} system calls, and {SPREAD} of {instructions} instructions");
+    assert_eq!(stand_ins(), 0);
+}
+
+#[test]
+fn open_at_instructions_spread_over_it() {
+    const KILLS: u64 = 2000;
+    const THREADS: u64 = 4;
+
+    std::thread::scope(|scope| {
+        for thread in 0..THREADS {
+            scope.spawn(move || {
+                let driver = Driver::new();
+                let make = "mark open NAME 4096 sc 0600";
+                let instructions =
+                    count_between(driver.command(make).stdout(Stdio::null())).unwrap();
+                driver.remove();
+                assert!(instructions > 1000, "{instructions}");
+                for number in (thread..KILLS).step_by(THREADS as usize) {
+                    let instruction = number * instructions / KILLS;
+                    let mut victim = driver.command(make);
+                    let ended = kill_between(victim.stdout(Stdio::null()), instruction).unwrap();
+                    assert!(!ended, "{instruction} of {instructions}");
+                    assert_usable(&driver, instruction, false);
+                }
+                if thread == 0 {
+                    println!("open: killed at {KILLS} of {instructions} instructions");
+                }
+            });
+        }
+    });
+    assert_eq!(stand_ins(), 0);
 }

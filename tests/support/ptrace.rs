@@ -102,8 +102,17 @@ impl Traced {
     }
 }
 
-/// Has the process stop when it has become another program.
+/// Has the process stop when it has become another program, whose C library moves bytes without the
+/// repeating instructions that would each count as thousands.
 fn trace_me(command: &mut Command) {
+    const NEVER: &str = "0x7fffffff";
+
+    command.env(
+        "GLIBC_TUNABLES",
+        format!(
+            "glibc.cpu.x86_rep_stosb_threshold={NEVER}:glibc.cpu.x86_rep_movsb_threshold={NEVER}"
+        ),
+    );
     // SAFETY: ptrace is safe to call between fork and exec.
     unsafe {
         command.pre_exec(|| match libc::ptrace(libc::PTRACE_TRACEME, 0, 0, 0) {
