@@ -5,22 +5,21 @@
 //! has a seam. Who sends or receives is known by the [endpoint](crate::endpoint).
 //!
 //! Nobody makes a system call while both sides are busy. Who has to wait spins for a moment, then
-//! says so in its sleep word and sleeps; the other side looks at that word after each message. That
-//! takes a full memory barrier between the message and the look, which would cost more than all else:
-//! so the sleeper makes it, on every processor at once, by `membarrier(2)`, and asks the other side
-//! to make its own from then on, until it has not slept for a while.
+//! says so in its sleep word and sleeps, by the [handshake](crate::handshake); the other side looks
+//! at that word after each message.
 
 use core::ffi::c_int;
 use core::ptr::NonNull;
 use core::sync::atomic::{
-    AtomicU32, AtomicU64,
+    AtomicU32, AtomicU64, Ordering,
     Ordering::{Acquire, Relaxed, Release, SeqCst},
-    compiler_fence, fence,
+    fence,
 };
 
 pub use crate::endpoint::Side;
 use crate::endpoint::{self, Endpoint};
 use crate::error::{Call, Errno, Error};
+use crate::handshake::{self, FENCED, SleepWord};
 use crate::name::Name;
 use crate::object::{self, Place, Unnamed};
 use crate::ring::{Consumer, Producer, Stop, Words, count, longest};
@@ -38,13 +37,6 @@ const MAGIC: u64 = 0x0001_6c65_6e6e_6163;
 const SPIN_NS: i64 = 20_000;
 /// How long a side sleeps before it looks whether the other one lives.
 const SLICE_NS: i64 = 80_000_000;
-
-/// In a sleep word: its side sleeps, or is about to.
-const SLEEPING: u32 = 1;
-/// In a sleep word: the other side makes a barrier before it looks here.
-const FENCED: u32 = 2;
-/// After so many messages in a row that nobody slept for, the barrier is left out again.
-const CALM: u32 = 256;
 
 /// Where the words of the header are, in bytes.
 mod at {
@@ -67,11 +59,11 @@ mod at {
 /// | word | written by | read by | order | a death leaves |
 /// |---|---|---|---|---|
 /// | magic | its maker, before it has a name | all, at open | – | no channel |
-/// | tail | the sender, after publishing | the next sender | relaxed | one record behind: [`Producer::resume`] counts it |
+/// | tail | the sender, after publishing | the next sender | release | one record behind: [`Producer::resume`] counts it |
 /// | sent | the sender, after tail | all | relaxed | one behind, told by tail's low bits |
 /// | head | the receiver, at release | the sender, when the ring looks full | release, acquire | the message, for the next receiver |
 /// | received | the receiver, after head | all | relaxed | one behind, told by head's low bits |
-/// | a sleep word | its side, the other when it wakes it | both | see [`Channel::sleep`] | a wake-up for nobody |
+/// | a sleep word | its side, the other when it wakes it | both | see [the handshake](crate::handshake) | a wake-up for nobody |
 /// | a lock | who shares that end | the same | acquire, release | its slot, whose owner is asked for |
 /// | came | its side, at open | the other, when it waits | relaxed | – |
 /// | always fenced | who cannot use membarrier(2), at open | both | relaxed | a barrier too many |
@@ -111,12 +103,6 @@ impl Memory {
         unsafe { self.base.byte_add(at).cast().as_ref() }
     }
 
-    #[inline]
-    fn ring_word(&self, offset: u64) -> &AtomicU64 {
-        let offset = offset as usize & self.capacity.wrapping_sub(1) & !7;
-        self.long(HEADER.wrapping_add(offset))
-    }
-
     /// The first byte at an offset of the ring, behind which at least `capacity` bytes are mapped.
     #[inline]
     fn bytes(&self, offset: u64) -> NonNull<u8> {
@@ -127,33 +113,49 @@ impl Memory {
 }
 
 impl Words for Memory {
+    type Word = AtomicU64;
+
     #[inline]
-    fn load(&self, offset: u64) -> u64 {
-        self.ring_word(offset).load(Acquire)
+    fn length(&self, offset: u64) -> &AtomicU64 {
+        let offset = offset as usize & self.capacity.wrapping_sub(1) & !7;
+        self.long(HEADER.wrapping_add(offset))
     }
     #[inline]
-    fn prepare(&self, offset: u64, value: u64) {
-        self.ring_word(offset).store(value, Relaxed);
+    fn head(&self) -> &AtomicU64 {
+        self.long(at::HEAD)
     }
     #[inline]
-    fn publish(&self, offset: u64, value: u64) {
-        self.ring_word(offset).store(value, Release);
+    fn tail(&self) -> &AtomicU64 {
+        self.long(at::TAIL)
     }
+}
+
+impl SleepWord for AtomicU32 {
     #[inline]
-    fn head(&self) -> u64 {
-        self.long(at::HEAD).load(Acquire)
+    fn load(&self, order: Ordering) -> u32 {
+        self.load(order)
     }
-    #[inline]
-    fn set_head(&self, value: u64) {
-        self.long(at::HEAD).store(value, Release);
+    fn swap(&self, value: u32, order: Ordering) -> u32 {
+        self.swap(value, order)
     }
-    #[inline]
-    fn tail(&self) -> u64 {
-        self.long(at::TAIL).load(Relaxed)
+    fn fetch_and(&self, bits: u32, order: Ordering) -> u32 {
+        self.fetch_and(bits, order)
     }
-    #[inline]
-    fn set_tail(&self, value: u64) {
-        self.long(at::TAIL).store(value, Relaxed);
+    fn exchange(&self, from: u32, to: u32, order: Ordering) -> bool {
+        self.compare_exchange(from, to, order, Relaxed).is_ok()
+    }
+    fn fence(&self) {
+        fence(SeqCst);
+    }
+    /// By `membarrier(2)`.
+    fn fence_everywhere(&self) -> bool {
+        sys::barrier_everywhere()
+    }
+    fn wait(&self, expected: u32, nanoseconds: i64) -> bool {
+        sys::futex_wait(self, expected, nanoseconds) != Err(Errno::ETIMEDOUT)
+    }
+    fn wake(&self) {
+        sys::futex_wake(self, c_int::MAX);
     }
 }
 
@@ -347,6 +349,10 @@ impl Channel {
         })
     }
 
+    fn own_sleep_word(&self) -> &AtomicU32 {
+        self.sleep_word(self.side())
+    }
+
     fn came(&self, side: Side) -> &AtomicU32 {
         self.memory.word(match side {
             Side::Sender => at::SENDER_CAME,
@@ -534,10 +540,8 @@ impl Channel {
     fn finish(&mut self) {
         self.pending = None;
         self.unlock();
-        // The look must not be made before the store that it follows.
-        compiler_fence(SeqCst);
         let other = self.side().other();
-        if self.sleep_word(other).load(Relaxed) != 0 {
+        if handshake::is_called(self.sleep_word(other)) {
             self.wake(other);
         }
     }
@@ -546,20 +550,11 @@ impl Channel {
     #[cold]
     #[inline(never)]
     fn wake(&mut self, other: Side) {
-        fence(SeqCst);
-        let word = self.sleep_word(other);
-        if word.load(Relaxed) & SLEEPING != 0 {
-            word.fetch_and(!SLEEPING, Relaxed);
-            sys::futex_wake(word, c_int::MAX);
-            self.calm = 0;
-            return;
-        }
         let always = self.memory.word(at::ALWAYS_FENCED).load(Relaxed) != 0;
-        if self.calm >= CALM && self.registered && !always {
-            let _ = word.compare_exchange(FENCED, 0, Relaxed, Relaxed);
-            self.calm = 0;
-        }
-        self.calm = self.calm.wrapping_add(1);
+        let reaches = self.registered && !always;
+        let mut calm = self.calm;
+        handshake::wake(self.sleep_word(other), &mut calm, reaches);
+        self.calm = calm;
     }
 
     /// Waits until `attempt` says something else than that it has to.
@@ -584,7 +579,13 @@ impl Channel {
             }
         }
         loop {
-            let result = self.sleep(deadline.slice(), &mut attempt);
+            let result = handshake::sleep(
+                self,
+                Self::own_sleep_word,
+                deadline.slice(),
+                &mut attempt,
+                Self::always_fence,
+            );
             match result {
                 Err(Stop::Wait) => {}
                 result => return result.map_err(stopped),
@@ -604,35 +605,6 @@ impl Channel {
                 result => return result.map_err(stopped),
             }
         }
-    }
-
-    /// Sleeps once, unless `attempt` says that there is no need any more; what it said last.
-    ///
-    /// The sleeper sets SLEEPING, then looks at the ring; the other side changes the ring, then looks
-    /// for SLEEPING. With a full barrier between the two steps of both, at least one sees the other.
-    /// The other side makes its barrier when it sees FENCED; the first time, the sleeper makes it.
-    fn sleep<T>(
-        &mut self,
-        nanoseconds: i64,
-        attempt: &mut impl FnMut(&mut Self) -> Result<T, Stop>,
-    ) -> Result<T, Stop> {
-        let before = self
-            .sleep_word(self.side())
-            .fetch_or(SLEEPING | FENCED, SeqCst);
-        if before & FENCED == 0 && !sys::barrier_everywhere() {
-            self.always_fence();
-        }
-        fence(SeqCst);
-        let mut result = attempt(self);
-        if matches!(result, Err(Stop::Wait)) && nanoseconds > 0 {
-            let word = self.sleep_word(self.side());
-            let woken = sys::futex_wait(word, SLEEPING | FENCED, nanoseconds);
-            if woken != Err(Errno::ETIMEDOUT) {
-                result = attempt(self);
-            }
-        }
-        self.sleep_word(self.side()).fetch_and(!SLEEPING, Relaxed);
-        result
     }
 
     /// Has all barriers made by both sides, since membarrier(2) cannot be used here.
@@ -711,9 +683,9 @@ impl Channel {
         }
         let memory = &self.memory;
         let capacity = memory.capacity as u64;
-        let head = memory.head();
+        let head = memory.head().load(Acquire);
         let received = count(head, memory.long(at::RECEIVED).load(Relaxed));
-        let tail = memory.tail();
+        let tail = memory.tail().load(Relaxed);
         let sent = count(tail, memory.long(at::SENT).load(Relaxed));
         let alive = |side| side == self.side() || endpoint::is_held(self.endpoint.file(), side);
         Ok(Info {

@@ -23,6 +23,7 @@ mod endpoint;
 mod environment;
 pub mod error;
 pub mod explain;
+pub mod handshake;
 pub mod heap;
 pub mod key;
 pub mod name;
