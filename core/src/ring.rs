@@ -145,14 +145,14 @@ impl Producer {
         if producer.tail.abs_diff(head) > capacity {
             return Err(Stop::Corrupt);
         }
-        // What was published just before its sender died is not counted yet.
-        while let Some((_, size)) = record_at(words, capacity, producer.tail)? {
+        // What was published just before its sender died is not counted yet: one record at most.
+        if let Some((_, size)) = record_at(words, capacity, producer.tail)? {
             producer.advance(size);
-            if producer.used() > capacity {
+            if record_at(words, capacity, producer.tail)?.is_some() {
                 return Err(Stop::Corrupt);
             }
         }
-        if producer.tail < head {
+        if producer.tail < head || producer.used() > capacity {
             return Err(Stop::Corrupt);
         }
         producer.count_in(words);
@@ -389,7 +389,12 @@ mod tests {
         for offset in 0..CAPACITY / WORD {
             block.length(offset * WORD).store(1, SeqCst);
         }
-        let result = Producer::resume(&block, CAPACITY, 0);
-        assert_eq!(result.err(), Some(Stop::Corrupt));
+        // Also where positions end.
+        for start in [0, u64::MAX - COUNT_BITS, CAPACITY.wrapping_neg()] {
+            block.head.store(start, SeqCst);
+            block.tail.store(start, SeqCst);
+            let result = Producer::resume(&block, CAPACITY, 0);
+            assert_eq!(result.err(), Some(Stop::Corrupt));
+        }
     }
 }
