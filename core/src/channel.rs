@@ -22,7 +22,7 @@ use crate::error::{Call, Errno, Error};
 use crate::handshake::{self, FENCED, SleepWord};
 use crate::name::Name;
 use crate::object::{self, Place, Unnamed};
-use crate::ring::{Consumer, Producer, Stop, Words, count, longest};
+use crate::ring::{self, Consumer, Producer, Stop, Words, count, longest};
 use crate::sys::{self, Access, Descriptor};
 
 /// Before the ring, in bytes: the words that are not part of it, each on a cache line of its own.
@@ -59,10 +59,10 @@ mod at {
 /// | word | written by | read by | order | a death leaves |
 /// |---|---|---|---|---|
 /// | magic | its maker, before it has a name | all, at open | – | no channel |
-/// | tail | the sender, after publishing | the next sender | release | one record behind: [`Producer::resume`] counts it |
-/// | sent | the sender, after tail | all | relaxed | one behind, told by tail's low bits |
+/// | tail | the sender, after publishing | the next sender, who asks | release, acquire | one record behind: [`Producer::resume`] counts it |
+/// | sent | the sender, after tail | all | release, acquire | one behind, told by tail's low bits |
 /// | head | the receiver, at release | the sender, when the ring looks full | release, acquire | the message, for the next receiver |
-/// | received | the receiver, after head | all | relaxed | one behind, told by head's low bits |
+/// | received | the receiver, after head | all | release, acquire | one behind, told by head's low bits |
 /// | a sleep word | its side, the other when it wakes it | both | see [the handshake](crate::handshake) | a wake-up for nobody |
 /// | a lock | who shares that end | the same | acquire, release | its slot, whose owner is asked for |
 /// | came | its side, at open | the other, when it waits | relaxed | – |
@@ -456,7 +456,7 @@ impl Channel {
                 if length <= reserved && !self.endpoint.is_inherited() =>
             {
                 producer.publish(&self.memory, length);
-                self.memory.long(at::SENT).store(producer.sent(), Relaxed);
+                self.memory.long(at::SENT).store(producer.sent(), Release);
             }
             _ => return Err(self.refused()),
         }
@@ -500,7 +500,7 @@ impl Channel {
             (End::Receiver(consumer), Some(length)) if !self.endpoint.is_inherited() => {
                 consumer.release(&self.memory, length);
                 let received = self.memory.long(at::RECEIVED);
-                received.store(consumer.received(), Relaxed);
+                received.store(consumer.received(), Release);
             }
             _ => return Err(self.refused()),
         }
@@ -683,10 +683,8 @@ impl Channel {
         }
         let memory = &self.memory;
         let capacity = memory.capacity as u64;
-        let head = memory.head().load(Acquire);
-        let received = count(head, memory.long(at::RECEIVED).load(Relaxed));
-        let tail = memory.tail().load(Relaxed);
-        let sent = count(tail, memory.long(at::SENT).load(Relaxed));
+        let (head, received) = counted(memory.head(), memory.long(at::RECEIVED));
+        let (tail, sent) = counted(memory.tail(), memory.long(at::SENT));
         let alive = |side| side == self.side() || endpoint::is_held(self.endpoint.file(), side);
         Ok(Info {
             capacity,
@@ -697,6 +695,25 @@ impl Channel {
             receiver_alive: alive(Side::Receiver),
         })
     }
+}
+
+/// A position, and the count that it carries the low bits of, while others change both. The counter is
+/// stored after the position.
+fn counted(word: &AtomicU64, counter: &AtomicU64) -> (u64, u64) {
+    /// As often as so many messages may come in between that the low bits do not tell.
+    const TRIES: u32 = 100;
+
+    let mut behind = counter.load(Acquire);
+    let mut position = 0;
+    for _ in 0..TRIES {
+        position = word.load(Acquire);
+        let now = counter.load(Acquire);
+        if now.wrapping_sub(behind) < ring::WORD.wrapping_sub(1) {
+            return (position, count(position, behind));
+        }
+        behind = now;
+    }
+    (position, behind)
 }
 
 fn stopped(stop: Stop) -> Error {
