@@ -54,6 +54,22 @@ mod at {
     pub const ALWAYS_FENCED: usize = 456;
 }
 
+/// The word of the lock that those have who share an end.
+mod lock {
+    /// The slot of who has it; 0 for nobody.
+    pub const HOLDER: u32 = 0xff;
+    /// How often it was taken: so that nobody takes the lock of a living one for that of a dead one
+    /// that had the same slot before.
+    pub const COUNT: u32 = 0x7fff_ff00;
+    /// Somebody waits for it.
+    pub const WAITED_FOR: u32 = 1 << 31;
+
+    /// The count of who takes it next.
+    pub fn next(word: u32) -> u32 {
+        (word & COUNT).wrapping_add(HOLDER.wrapping_add(1)) & COUNT
+    }
+}
+
 /// The memory of a channel. Each word, who writes it, and what a death in between leaves:
 ///
 /// | word | written by | read by | order | a death leaves |
@@ -218,6 +234,14 @@ pub struct Channel {
 // &mut.
 unsafe impl Send for Channel {}
 
+impl Drop for Channel {
+    fn drop(&mut self) {
+        if self.pending.is_some() && !self.endpoint.is_inherited() {
+            self.unlock();
+        }
+    }
+}
+
 impl Options {
     /// Opens an end of a channel, which is made if need be; `posix:` and `file:` names.
     #[inline(never)]
@@ -298,8 +322,9 @@ impl Options {
         if !registered {
             channel.always_fence();
         }
-        if channel.endpoint.slot() == 0 {
-            channel.resume()?;
+        match channel.endpoint.slot() {
+            0 => channel.resume()?,
+            _ => channel.unlock_for_dead(),
         }
         channel.came(self.side).store(1, Relaxed);
         Ok(channel)
@@ -621,41 +646,47 @@ impl Channel {
     #[cold]
     #[inline(never)]
     fn lock(&mut self, timeout_ms: c_int) -> Result<(), Error> {
-        /// Somebody waits for the lock.
-        const WAITED_FOR: u32 = 1 << 31;
-
         let slot = self.endpoint.slot();
         let deadline = Deadline::after(timeout_ms);
         let mut marks = 0;
-        let mut in_doubt = false;
+        // Who does not wait must see at once that the holder is dead.
+        let mut in_doubt = timeout_ms == 0;
         loop {
             let word = self.lock_word();
-            let Err(found) = word.compare_exchange(0, slot | marks, Acquire, Relaxed) else {
-                break;
-            };
-            let holder = found & !WAITED_FOR;
+            let found = word.load(Relaxed);
+            let holder = found & lock::HOLDER;
             // A dead one's lock passes to who finds it; one of this slot was left by a dead one.
-            if holder == slot || (in_doubt && !self.endpoint.is_alive(holder)) {
-                let mine = slot | WAITED_FOR;
+            let is_free =
+                holder == 0 || holder == slot || (in_doubt && !self.endpoint.is_alive(holder));
+            if is_free {
+                let waited_for = match holder {
+                    0 => marks,
+                    _ => lock::WAITED_FOR,
+                };
+                let mine = lock::next(found) | slot | waited_for;
                 if word.compare_exchange(found, mine, Acquire, Relaxed).is_ok() {
                     break;
                 }
-                continue;
             }
-            if deadline.slice() == 0 {
+            let left = deadline.slice();
+            if left == 0 && !(is_free && timeout_ms == 0) {
                 return Err(Call::Futex.failed(match timeout_ms {
                     0 => Errno::EAGAIN,
                     _ => Errno::ETIMEDOUT,
                 }));
             }
-            let marked = found | WAITED_FOR;
+            if is_free {
+                continue;
+            }
+            let marked = found | lock::WAITED_FOR;
             if word
                 .compare_exchange(found, marked, Relaxed, Relaxed)
                 .is_ok()
             {
-                let woken = sys::futex_wait(word, marked, deadline.slice());
-                in_doubt = woken == Err(Errno::ETIMEDOUT);
-                marks = WAITED_FOR;
+                let woken = sys::futex_wait(word, marked, left);
+                // Signals may come more often than a slice ends.
+                in_doubt = matches!(woken, Err(Errno::ETIMEDOUT | Errno::EINTR));
+                marks = lock::WAITED_FOR;
             }
         }
         self.resume().inspect_err(|_| self.unlock_word())
@@ -671,7 +702,21 @@ impl Channel {
     #[cold]
     fn unlock_word(&self) {
         let word = self.lock_word();
-        if word.swap(0, Release) != self.endpoint.slot() {
+        if word.fetch_and(lock::COUNT, Release) & lock::WAITED_FOR != 0 {
+            sys::futex_wake(word, 1);
+        }
+    }
+
+    /// Frees the lock that was left by a dead one of the slot that this process has now: nobody
+    /// could tell any more that it is dead.
+    fn unlock_for_dead(&self) {
+        let word = self.lock_word();
+        let found = word.load(Relaxed);
+        if found & lock::HOLDER == self.endpoint.slot()
+            && word
+                .compare_exchange(found, found & lock::COUNT, Release, Relaxed)
+                .is_ok()
+        {
             sys::futex_wake(word, 1);
         }
     }
