@@ -5,26 +5,25 @@
 //! has a seam. Who sends or receives is known by the [endpoint](crate::endpoint).
 //!
 //! Nobody makes a system call while both sides are busy. Who has to wait spins for a moment, then
-//! says so in its sleep word and sleeps; the other side looks at that word after each message. That
-//! takes a full memory barrier between the message and the look, which would cost more than all else:
-//! so the sleeper makes it, on every processor at once, by `membarrier(2)`, and asks the other side
-//! to make its own from then on, until it has not slept for a while.
+//! says so in its sleep word and sleeps, by the [handshake](crate::handshake); the other side looks
+//! at that word after each message.
 
 use core::ffi::c_int;
 use core::ptr::NonNull;
 use core::sync::atomic::{
-    AtomicU32, AtomicU64,
+    AtomicU32, AtomicU64, Ordering,
     Ordering::{Acquire, Relaxed, Release, SeqCst},
-    compiler_fence, fence,
+    fence,
 };
 
 use crate::deadline::Deadline;
 pub use crate::endpoint::Side;
 use crate::endpoint::{self, Endpoint, Process};
 use crate::error::{Call, Errno, Error};
+use crate::handshake::{self, FENCED, SleepWord};
 use crate::name::Name;
 use crate::object::{self, Place, Unnamed};
-use crate::ring::{Consumer, Producer, Stop, Words, count, longest};
+use crate::ring::{self, Consumer, Producer, Stop, Words, count, longest};
 use crate::sys::{self, Access, Advice, Descriptor};
 
 /// Before the ring, in bytes: the words that are not part of it, each on a cache line of its own.
@@ -39,13 +38,6 @@ const MAGIC: u64 = 0x0001_6c65_6e6e_6163;
 const SPIN_NS: i64 = 20_000;
 /// How long a side sleeps before it looks whether the other one lives.
 const SLICE_NS: i64 = 80_000_000;
-
-/// In a sleep word: its side sleeps, or is about to.
-const SLEEPING: u32 = 1;
-/// In a sleep word: the other side makes a barrier before it looks here.
-const FENCED: u32 = 2;
-/// After so many messages in a row that nobody slept for, the barrier is left out again.
-const CALM: u32 = 256;
 
 /// Where the words of the header are, in bytes.
 mod at {
@@ -63,16 +55,32 @@ mod at {
     pub const ALWAYS_FENCED: usize = 456;
 }
 
+/// The word of the lock that those have who share an end.
+mod lock {
+    /// The slot of who has it; 0 for nobody.
+    pub const HOLDER: u32 = 0xff;
+    /// How often it was taken: so that nobody takes the lock of a living one for that of a dead one
+    /// that had the same slot before.
+    pub const COUNT: u32 = 0x7fff_ff00;
+    /// Somebody waits for it.
+    pub const WAITED_FOR: u32 = 1 << 31;
+
+    /// The count of who takes it next.
+    pub fn next(word: u32) -> u32 {
+        (word & COUNT).wrapping_add(HOLDER.wrapping_add(1)) & COUNT
+    }
+}
+
 /// The memory of a channel. Each word, who writes it, and what a death in between leaves:
 ///
 /// | word | written by | read by | order | a death leaves |
 /// |---|---|---|---|---|
 /// | magic | its maker, before it has a name | all, at open | – | no channel |
-/// | tail | the sender, after publishing | the next sender | relaxed | one record behind: [`Producer::resume`] counts it |
-/// | sent | the sender, after tail | all | relaxed | one behind, told by tail's low bits |
+/// | tail | the sender, after publishing | the next sender, who asks | release, acquire | one record behind: [`Producer::resume`] counts it |
+/// | sent | the sender, after tail | all | release, acquire | one behind, told by tail's low bits |
 /// | head | the receiver, at release | the sender, when the ring looks full | release, acquire | the message, for the next receiver |
-/// | received | the receiver, after head | all | relaxed | one behind, told by head's low bits |
-/// | a sleep word | its side, the other when it wakes it | both | see [`Channel::sleep`] | a wake-up for nobody |
+/// | received | the receiver, after head | all | release, acquire | one behind, told by head's low bits |
+/// | a sleep word | its side, the other when it wakes it | both | see [the handshake](crate::handshake) | a wake-up for nobody |
 /// | a lock | who shares that end | the same | acquire, release | its slot, whose owner is asked for |
 /// | came | its side, at open | the other, when it waits | relaxed | – |
 /// | always fenced | who cannot use membarrier(2), at open | both | relaxed | a barrier too many |
@@ -125,12 +133,6 @@ impl Memory {
         unsafe { self.base.byte_add(at).cast().as_ref() }
     }
 
-    #[inline]
-    fn ring_word(&self, offset: u64) -> &AtomicU64 {
-        let offset = offset as usize & self.capacity.wrapping_sub(1) & !7;
-        self.long(HEADER.wrapping_add(offset))
-    }
-
     /// The first byte at an offset of the ring, behind which at least `capacity` bytes are mapped.
     #[inline]
     fn bytes(&self, offset: u64) -> NonNull<u8> {
@@ -141,33 +143,49 @@ impl Memory {
 }
 
 impl Words for Memory {
+    type Word = AtomicU64;
+
     #[inline]
-    fn load(&self, offset: u64) -> u64 {
-        self.ring_word(offset).load(Acquire)
+    fn length(&self, offset: u64) -> &AtomicU64 {
+        let offset = offset as usize & self.capacity.wrapping_sub(1) & !7;
+        self.long(HEADER.wrapping_add(offset))
     }
     #[inline]
-    fn prepare(&self, offset: u64, value: u64) {
-        self.ring_word(offset).store(value, Relaxed);
+    fn head(&self) -> &AtomicU64 {
+        self.long(at::HEAD)
     }
     #[inline]
-    fn publish(&self, offset: u64, value: u64) {
-        self.ring_word(offset).store(value, Release);
+    fn tail(&self) -> &AtomicU64 {
+        self.long(at::TAIL)
     }
+}
+
+impl SleepWord for AtomicU32 {
     #[inline]
-    fn head(&self) -> u64 {
-        self.long(at::HEAD).load(Acquire)
+    fn load(&self, order: Ordering) -> u32 {
+        self.load(order)
     }
-    #[inline]
-    fn set_head(&self, value: u64) {
-        self.long(at::HEAD).store(value, Release);
+    fn swap(&self, value: u32, order: Ordering) -> u32 {
+        self.swap(value, order)
     }
-    #[inline]
-    fn tail(&self) -> u64 {
-        self.long(at::TAIL).load(Relaxed)
+    fn fetch_and(&self, bits: u32, order: Ordering) -> u32 {
+        self.fetch_and(bits, order)
     }
-    #[inline]
-    fn set_tail(&self, value: u64) {
-        self.long(at::TAIL).store(value, Relaxed);
+    fn exchange(&self, from: u32, to: u32, order: Ordering) -> bool {
+        self.compare_exchange(from, to, order, Relaxed).is_ok()
+    }
+    fn fence(&self) {
+        fence(SeqCst);
+    }
+    /// By `membarrier(2)`.
+    fn fence_everywhere(&self) -> bool {
+        sys::barrier_everywhere()
+    }
+    fn wait(&self, expected: u32, nanoseconds: i64) -> bool {
+        sleep_on(self, expected, nanoseconds) != Err(Errno::ETIMEDOUT)
+    }
+    fn wake(&self) {
+        wake_on(self, c_int::MAX);
     }
 }
 
@@ -229,6 +247,14 @@ pub struct Channel {
 // SAFETY: the memory belongs to the process, not to a thread; what changes the handle takes it by
 // &mut.
 unsafe impl Send for Channel {}
+
+impl Drop for Channel {
+    fn drop(&mut self) {
+        if self.pending.is_some() && !self.endpoint.is_inherited() {
+            self.unlock();
+        }
+    }
+}
 
 impl Options {
     /// Opens an end of a channel, which is made if need be; `posix:` and `file:` names.
@@ -310,8 +336,9 @@ impl Options {
         if !registered {
             channel.always_fence();
         }
-        if channel.endpoint.slot() == 0 {
-            channel.resume()?;
+        match channel.endpoint.slot() {
+            0 => channel.resume()?,
+            _ => channel.unlock_for_dead(),
         }
         channel.came(self.side).store(1, Relaxed);
         Ok(channel)
@@ -348,6 +375,10 @@ impl Channel {
             Side::Sender => at::SENDER_SLEEPS,
             Side::Receiver => at::RECEIVER_SLEEPS,
         })
+    }
+
+    fn own_sleep_word(&self) -> &AtomicU32 {
+        self.sleep_word(self.side())
     }
 
     fn came(&self, side: Side) -> &AtomicU32 {
@@ -453,7 +484,7 @@ impl Channel {
                 if length <= reserved && !self.endpoint.is_inherited() =>
             {
                 producer.publish(&self.memory, length);
-                self.memory.long(at::SENT).store(producer.sent(), Relaxed);
+                self.memory.long(at::SENT).store(producer.sent(), Release);
             }
             _ => return Err(self.refused()),
         }
@@ -497,7 +528,7 @@ impl Channel {
             (End::Receiver(consumer), Some(length)) if !self.endpoint.is_inherited() => {
                 consumer.release(&self.memory, length);
                 let received = self.memory.long(at::RECEIVED);
-                received.store(consumer.received(), Relaxed);
+                received.store(consumer.received(), Release);
             }
             _ => return Err(self.refused()),
         }
@@ -537,10 +568,8 @@ impl Channel {
     fn finish(&mut self) {
         self.pending = None;
         self.unlock();
-        // The look must not be made before the store that it follows.
-        compiler_fence(SeqCst);
         let other = self.side().other();
-        if self.sleep_word(other).load(Relaxed) != 0 {
+        if handshake::is_called(self.sleep_word(other)) {
             self.wake(other);
         }
     }
@@ -549,20 +578,11 @@ impl Channel {
     #[cold]
     #[inline(never)]
     fn wake(&mut self, other: Side) {
-        fence(SeqCst);
-        let word = self.sleep_word(other);
-        if word.load(Relaxed) & SLEEPING != 0 {
-            word.fetch_and(!SLEEPING, Relaxed);
-            wake_on(word, c_int::MAX);
-            self.calm = 0;
-            return;
-        }
         let always = self.memory.word(at::ALWAYS_FENCED).load(Relaxed) != 0;
-        if self.calm >= CALM && self.registered && !always {
-            let _ = word.compare_exchange(FENCED, 0, Relaxed, Relaxed);
-            self.calm = 0;
-        }
-        self.calm = self.calm.wrapping_add(1);
+        let reaches = self.registered && !always;
+        let mut calm = self.calm;
+        handshake::wake(self.sleep_word(other), &mut calm, reaches);
+        self.calm = calm;
     }
 
     /// Waits until `attempt` says something else than that it has to.
@@ -587,7 +607,13 @@ impl Channel {
             }
         }
         loop {
-            let result = self.sleep(slice(deadline), &mut attempt);
+            let result = handshake::sleep(
+                self,
+                Self::own_sleep_word,
+                slice(deadline),
+                &mut attempt,
+                Self::always_fence,
+            );
             match result {
                 Err(Stop::Wait) => {}
                 result => return result.map_err(stopped),
@@ -609,35 +635,6 @@ impl Channel {
         }
     }
 
-    /// Sleeps once, unless `attempt` says that there is no need any more; what it said last.
-    ///
-    /// The sleeper sets SLEEPING, then looks at the ring; the other side changes the ring, then looks
-    /// for SLEEPING. With a full barrier between the two steps of both, at least one sees the other.
-    /// The other side makes its barrier when it sees FENCED; the first time, the sleeper makes it.
-    fn sleep<T>(
-        &mut self,
-        nanoseconds: i64,
-        attempt: &mut impl FnMut(&mut Self) -> Result<T, Stop>,
-    ) -> Result<T, Stop> {
-        let before = self
-            .sleep_word(self.side())
-            .fetch_or(SLEEPING | FENCED, SeqCst);
-        if before & FENCED == 0 && !sys::barrier_everywhere() {
-            self.always_fence();
-        }
-        fence(SeqCst);
-        let mut result = attempt(self);
-        if matches!(result, Err(Stop::Wait)) && nanoseconds > 0 {
-            let word = self.sleep_word(self.side());
-            let woken = sleep_on(word, SLEEPING | FENCED, nanoseconds);
-            if woken != Err(Errno::ETIMEDOUT) {
-                result = attempt(self);
-            }
-        }
-        self.sleep_word(self.side()).fetch_and(!SLEEPING, Relaxed);
-        result
-    }
-
     /// Has all barriers made by both sides, since membarrier(2) cannot be used here.
     #[cold]
     fn always_fence(&mut self) {
@@ -652,46 +649,52 @@ impl Channel {
     #[cold]
     #[inline(never)]
     fn lock(&mut self, timeout_ms: c_int) -> Result<(), Error> {
-        /// Somebody waits for the lock.
-        const WAITED_FOR: u32 = 1 << 31;
-
         let slot = self.endpoint.slot();
         let deadline = Deadline::after_ms(timeout_ms);
         let spin = sys::monotonic_clock_ns().wrapping_add(SPIN_NS);
         let mut marks = 0;
-        let mut in_doubt = false;
+        // Who does not wait must see at once that the holder is dead.
+        let mut in_doubt = timeout_ms == 0;
         loop {
             let word = self.lock_word();
-            let Err(found) = word.compare_exchange(0, slot | marks, Acquire, Relaxed) else {
-                break;
-            };
-            let holder = found & !WAITED_FOR;
+            let found = word.load(Relaxed);
+            let holder = found & lock::HOLDER;
             // A dead one's lock passes to who finds it; one of this slot was left by a dead one.
-            if holder == slot || (in_doubt && !self.endpoint.is_alive(holder)) {
-                let mine = slot | WAITED_FOR;
+            let is_free =
+                holder == 0 || holder == slot || (in_doubt && !self.endpoint.is_alive(holder));
+            if is_free {
+                let waited_for = match holder {
+                    0 => marks,
+                    _ => lock::WAITED_FOR,
+                };
+                let mine = lock::next(found) | slot | waited_for;
                 if word.compare_exchange(found, mine, Acquire, Relaxed).is_ok() {
                     break;
                 }
-                continue;
             }
             if sys::monotonic_clock_ns() < spin {
                 core::hint::spin_loop();
                 continue;
             }
-            if slice(deadline) == 0 {
+            let left = slice(deadline);
+            if left == 0 && !(is_free && timeout_ms == 0) {
                 return Err(Call::Futex.failed(match timeout_ms {
                     0 => Errno::EAGAIN,
                     _ => Errno::ETIMEDOUT,
                 }));
             }
-            let marked = found | WAITED_FOR;
+            if is_free {
+                continue;
+            }
+            let marked = found | lock::WAITED_FOR;
             if word
                 .compare_exchange(found, marked, Relaxed, Relaxed)
                 .is_ok()
             {
-                let woken = sleep_on(word, marked, slice(deadline));
-                in_doubt = woken == Err(Errno::ETIMEDOUT);
-                marks = WAITED_FOR;
+                let woken = sleep_on(word, marked, left);
+                // Signals may come more often than a slice ends.
+                in_doubt = matches!(woken, Err(Errno::ETIMEDOUT | Errno::EINTR));
+                marks = lock::WAITED_FOR;
             }
         }
         self.resume().inspect_err(|_| self.unlock_word())
@@ -707,7 +710,21 @@ impl Channel {
     #[cold]
     fn unlock_word(&self) {
         let word = self.lock_word();
-        if word.swap(0, Release) != self.endpoint.slot() {
+        if word.fetch_and(lock::COUNT, Release) & lock::WAITED_FOR != 0 {
+            wake_on(word, 1);
+        }
+    }
+
+    /// Frees the lock that was left by a dead one of the slot that this process has now: nobody
+    /// could tell any more that it is dead.
+    fn unlock_for_dead(&self) {
+        let word = self.lock_word();
+        let found = word.load(Relaxed);
+        if found & lock::HOLDER == self.endpoint.slot()
+            && word
+                .compare_exchange(found, found & lock::COUNT, Release, Relaxed)
+                .is_ok()
+        {
             wake_on(word, 1);
         }
     }
@@ -719,10 +736,8 @@ impl Channel {
         }
         let memory = &self.memory;
         let capacity = memory.capacity as u64;
-        let head = memory.head();
-        let received = count(head, memory.long(at::RECEIVED).load(Relaxed));
-        let tail = memory.tail();
-        let sent = count(tail, memory.long(at::SENT).load(Relaxed));
+        let (head, received) = counted(memory.head(), memory.long(at::RECEIVED));
+        let (tail, sent) = counted(memory.tail(), memory.long(at::SENT));
         let alive = |side| side == self.side() || endpoint::is_held(self.endpoint.file(), side);
         Ok(Info {
             capacity,
@@ -733,6 +748,25 @@ impl Channel {
             receiver_alive: alive(Side::Receiver),
         })
     }
+}
+
+/// A position, and the count that it carries the low bits of, while others change both. The counter is
+/// stored after the position.
+fn counted(word: &AtomicU64, counter: &AtomicU64) -> (u64, u64) {
+    /// As often as so many messages may come in between that the low bits do not tell.
+    const TRIES: u32 = 100;
+
+    let mut behind = counter.load(Acquire);
+    let mut position = 0;
+    for _ in 0..TRIES {
+        position = word.load(Acquire);
+        let now = counter.load(Acquire);
+        if now.wrapping_sub(behind) < ring::WORD.wrapping_sub(1) {
+            return (position, count(position, behind));
+        }
+        behind = now;
+    }
+    (position, behind)
 }
 
 fn stopped(stop: Stop) -> Error {

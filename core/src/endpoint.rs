@@ -103,7 +103,9 @@ impl Endpoint {
 
     /// Whether the one who shares this end by this slot is alive.
     pub fn is_alive(&self, slot: u32) -> bool {
-        slot != self.slot
+        // Other slots nobody has; their bytes are something else's.
+        (1..=SLOTS).contains(&slot)
+            && slot != self.slot
             && sys::is_byte_locked(self.file(), self.side.slot_byte(slot)).unwrap_or(true)
     }
 

@@ -26,6 +26,7 @@ mod environment;
 pub mod error;
 pub mod explain;
 pub mod futex;
+pub mod handshake;
 pub mod heap;
 pub mod key;
 pub mod mutex;

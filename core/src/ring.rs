@@ -9,29 +9,46 @@
 //! carry the low bits of a count, so that position and count change by the same store. A position
 //! or length that was read from the ring is taken once, and checked before it is used.
 
+use core::sync::atomic::{
+    AtomicU64, Ordering,
+    Ordering::{Acquire, Relaxed, Release},
+};
+
 use crate::error::Errno;
 
 /// What a length word occupies, and what records are aligned to, in bytes.
 pub const WORD: u64 = 8;
 const COUNT_BITS: u64 = WORD - 1;
 
-/// The words of a ring, wherever they are. Of a word that is out of range a load gives 0, and a
-/// store does nothing.
+/// A word of shared memory: of core's atomics, or of a model checker's.
+pub trait Word {
+    /// As of an atomic.
+    fn load(&self, order: Ordering) -> u64;
+    /// As of an atomic.
+    fn store(&self, value: u64, order: Ordering);
+}
+
+impl Word for AtomicU64 {
+    #[inline]
+    fn load(&self, order: Ordering) -> u64 {
+        self.load(order)
+    }
+    #[inline]
+    fn store(&self, value: u64, order: Ordering) {
+        self.store(value, order);
+    }
+}
+
+/// The words of a ring, wherever they are.
 pub trait Words {
-    /// The length word at this byte offset, which is a multiple of [`WORD`]; acquire.
-    fn load(&self, offset: u64) -> u64;
-    /// Stores a length word, ordered by the release that follows.
-    fn prepare(&self, offset: u64, value: u64);
-    /// Stores a length word, release.
-    fn publish(&self, offset: u64, value: u64);
-    /// The receiver's position word; acquire.
-    fn head(&self) -> u64;
-    /// Stores the receiver's position word; release.
-    fn set_head(&self, value: u64);
+    /// What a word is.
+    type Word: Word;
+    /// The length word at this byte offset, which is a multiple of [`WORD`] below the capacity.
+    fn length(&self, offset: u64) -> &Self::Word;
+    /// The receiver's position word.
+    fn head(&self) -> &Self::Word;
     /// The sender's position word.
-    fn tail(&self) -> u64;
-    /// Stores the sender's position word.
-    fn set_tail(&self, value: u64);
+    fn tail(&self) -> &Self::Word;
 }
 
 /// A position with the low bits of a count.
@@ -88,7 +105,8 @@ fn length_word(length: u64) -> u64 {
 
 /// The record at a position: its length and its size, checked; `None` if there is none.
 fn record_at(words: &impl Words, capacity: u64, position: u64) -> Result<Option<(u64, u64)>, Stop> {
-    let Some(length) = words.load(position & offset_mask(capacity)).checked_sub(1) else {
+    let word = words.length(position & offset_mask(capacity)).load(Acquire);
+    let Some(length) = word.checked_sub(1) else {
         return Ok(None);
     };
     if length > longest(capacity) {
@@ -116,8 +134,8 @@ impl Producer {
     /// Takes up where the last sender was. The capacity is a power of two; `sent` is the last
     /// sender's count, at most one behind.
     pub fn resume(words: &impl Words, capacity: u64, sent: u64) -> Result<Self, Stop> {
-        let head = position(words.head());
-        let word = words.tail();
+        let head = position(words.head().load(Acquire));
+        let word = words.tail().load(Relaxed);
         let mut producer = Self {
             capacity,
             tail: position(word),
@@ -127,23 +145,29 @@ impl Producer {
         if producer.tail.abs_diff(head) > capacity {
             return Err(Stop::Corrupt);
         }
-        // What was published just before its sender died is not counted yet.
-        while let Some((_, size)) = record_at(words, capacity, producer.tail)? {
+        // What was published just before its sender died is not counted yet: one record at most.
+        if let Some((_, size)) = record_at(words, capacity, producer.tail)? {
             producer.advance(size);
-            if producer.used() > capacity {
+            if record_at(words, capacity, producer.tail)?.is_some() {
                 return Err(Stop::Corrupt);
             }
         }
-        if producer.tail < head {
+        if producer.tail < head || producer.used() > capacity {
             return Err(Stop::Corrupt);
         }
-        words.set_tail(pack(producer.tail, producer.sent));
+        producer.count_in(words);
         Ok(producer)
     }
 
     fn advance(&mut self, size: u64) {
         self.tail = self.tail.wrapping_add(size);
         self.sent = self.sent.wrapping_add(1);
+    }
+
+    /// Stores the position: release, since it must never come before the record that it counts.
+    #[inline]
+    fn count_in(&self, words: &impl Words) {
+        words.tail().store(pack(self.tail, self.sent), Release);
     }
 
     /// How much lies between the receiver's position and the sender's; 0 if that is yet to come.
@@ -174,7 +198,7 @@ impl Producer {
     /// Looks where the receiver is by now.
     #[cold]
     fn look(&mut self, words: &impl Words, needed: u64) -> Result<(), Stop> {
-        let head = position(words.head());
+        let head = position(words.head().load(Acquire));
         if head < self.head || head > self.tail {
             return Err(Stop::Corrupt);
         }
@@ -191,9 +215,9 @@ impl Producer {
         let mask = offset_mask(self.capacity);
         let at = self.tail & mask;
         self.advance(record_size(length).unwrap_or(WORD));
-        words.prepare(self.tail & mask, 0);
-        words.publish(at, length_word(length));
-        words.set_tail(pack(self.tail, self.sent));
+        words.length(self.tail & mask).store(0, Relaxed);
+        words.length(at).store(length_word(length), Release);
+        self.count_in(words);
     }
 }
 
@@ -209,7 +233,7 @@ impl Consumer {
     /// Takes up where the last receiver was. The capacity is a power of two; `received` is the last
     /// receiver's count, at most one behind.
     pub fn resume(words: &impl Words, capacity: u64, received: u64) -> Self {
-        let word = words.head();
+        let word = words.head().load(Acquire);
         Self {
             capacity,
             head: position(word),
@@ -236,13 +260,14 @@ impl Consumer {
         let size = record_size(length).unwrap_or(WORD);
         self.head = self.head.wrapping_add(size);
         self.received = self.received.wrapping_add(1);
-        words.set_head(pack(self.head, self.received));
+        let word = pack(self.head, self.received);
+        words.head().store(word, Release);
     }
 }
 
 #[cfg(all(test, not(loom)))]
 mod tests {
-    use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
+    use std::sync::atomic::Ordering::SeqCst;
 
     use super::*;
 
@@ -263,26 +288,15 @@ mod tests {
     }
 
     impl Words for Block {
-        fn load(&self, offset: u64) -> u64 {
-            self.words[(offset / WORD) as usize].load(SeqCst)
+        type Word = AtomicU64;
+        fn length(&self, offset: u64) -> &AtomicU64 {
+            &self.words[(offset / WORD) as usize]
         }
-        fn prepare(&self, offset: u64, value: u64) {
-            self.words[(offset / WORD) as usize].store(value, SeqCst);
+        fn head(&self) -> &AtomicU64 {
+            &self.head
         }
-        fn publish(&self, offset: u64, value: u64) {
-            self.prepare(offset, value);
-        }
-        fn head(&self) -> u64 {
-            self.head.load(SeqCst)
-        }
-        fn set_head(&self, value: u64) {
-            self.head.store(value, SeqCst);
-        }
-        fn tail(&self) -> u64 {
-            self.tail.load(SeqCst)
-        }
-        fn set_tail(&self, value: u64) {
-            self.tail.store(value, SeqCst);
+        fn tail(&self) -> &AtomicU64 {
+            &self.tail
         }
     }
 
@@ -299,7 +313,9 @@ mod tests {
             let offset = producer.reserve(&block, length).unwrap();
             // Payload that looks like length words must not be taken for them.
             for word in 0..length / WORD {
-                block.prepare((offset + word * WORD) % CAPACITY, u64::MAX - word);
+                block
+                    .length((offset + word * WORD) % CAPACITY)
+                    .store(u64::MAX - word, SeqCst);
             }
             producer.publish(&block, length);
             assert_eq!(consumer.peek(&block), Ok((offset, length)));
@@ -333,11 +349,11 @@ mod tests {
             let mut producer = Producer::resume(&block, CAPACITY, round.saturating_sub(1)).unwrap();
             assert_eq!(producer.sent(), round);
             producer.reserve(&block, 8).unwrap();
-            let tail = block.tail();
+            let tail = block.tail.load(SeqCst);
             producer.publish(&block, 8);
             if round % 3 == 0 {
                 // Died between publishing and counting.
-                block.set_tail(tail);
+                block.tail.store(tail, SeqCst);
             }
             if round % 2 == 0 {
                 // Its message may be received before the next sender comes.
@@ -358,22 +374,27 @@ mod tests {
     fn what_nobody_wrote_is_told() {
         for (head, tail) in [(1 << 40, 0), (0, 1 << 40), (8, 0), (u64::MAX, 0)] {
             let block = Block::new(CAPACITY);
-            block.set_head(head);
-            block.set_tail(tail);
+            block.head.store(head, SeqCst);
+            block.tail.store(tail, SeqCst);
             let result = Producer::resume(&block, CAPACITY, 0);
             assert_eq!(result.err(), Some(Stop::Corrupt), "{head} {tail}");
         }
         let block = Block::new(CAPACITY);
         for word in [u64::MAX, CAPACITY, longest(CAPACITY) + 2] {
-            block.prepare(0, word);
+            block.length(0).store(word, SeqCst);
             let consumer = Consumer::resume(&block, CAPACITY, 0);
             assert_eq!(consumer.peek(&block), Err(Stop::Corrupt));
         }
         // A circle of records that never ends.
         for offset in 0..CAPACITY / WORD {
-            block.prepare(offset * WORD, 1);
+            block.length(offset * WORD).store(1, SeqCst);
         }
-        let result = Producer::resume(&block, CAPACITY, 0);
-        assert_eq!(result.err(), Some(Stop::Corrupt));
+        // Also where positions end.
+        for start in [0, u64::MAX - COUNT_BITS, CAPACITY.wrapping_neg()] {
+            block.head.store(start, SeqCst);
+            block.tail.store(start, SeqCst);
+            let result = Producer::resume(&block, CAPACITY, 0);
+            assert_eq!(result.err(), Some(Stop::Corrupt));
+        }
     }
 }

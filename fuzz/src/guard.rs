@@ -1,0 +1,70 @@
+//! Pages before and behind each channel's mapping that nobody may touch: mmap(2) and munmap(2) of
+//! this program, as the library calls them.
+
+use std::ffi::{c_int, c_void};
+use std::ops::Range;
+use std::ptr;
+use std::sync::Mutex;
+
+const GUARD: usize = 1 << 20;
+
+/// The mappings that have guards.
+static GUARDED: Mutex<Vec<Range<usize>>> = Mutex::new(Vec::new());
+
+/// Whether all these bytes are in one mapping of a channel.
+pub fn is_mapped(start: usize, length: usize) -> bool {
+    let guarded = GUARDED.lock().unwrap();
+    guarded
+        .iter()
+        .any(|range| range.start <= start && start + length <= range.end)
+}
+
+/// As mmap(2); what is reserved without access gets more of that on both sides.
+#[unsafe(no_mangle)]
+extern "C" fn mmap(
+    address: *mut c_void,
+    length: usize,
+    protection: c_int,
+    flags: c_int,
+    file: c_int,
+    offset: i64,
+) -> *mut c_void {
+    let guarded =
+        address.is_null() && protection == libc::PROT_NONE && flags & libc::MAP_NORESERVE != 0;
+    let extra = if guarded { GUARD } else { 0 };
+    // SAFETY: what the caller asked for, or more without access.
+    let mapped = unsafe {
+        libc::syscall(
+            libc::SYS_mmap,
+            address,
+            length + 2 * extra,
+            protection,
+            flags,
+            file,
+            offset,
+        )
+    };
+    if mapped == -1 || !guarded {
+        return ptr::without_provenance_mut(mapped as usize);
+    }
+    let start = mapped as usize + extra;
+    GUARDED.lock().unwrap().push(start..start + length);
+    ptr::without_provenance_mut(start)
+}
+
+/// As munmap(2), the guards included.
+#[unsafe(no_mangle)]
+extern "C" fn munmap(address: *mut c_void, length: usize) -> c_int {
+    let mut guarded = GUARDED.lock().unwrap();
+    let place = guarded
+        .iter()
+        .position(|range| range.start == address.addr());
+    let extra = if let Some(place) = place {
+        assert_eq!(guarded.swap_remove(place).len(), length, "of munmap");
+        GUARD
+    } else {
+        0
+    };
+    // SAFETY: the caller's mapping, with what mmap added.
+    unsafe { libc::syscall(libc::SYS_munmap, address.addr() - extra, length + 2 * extra) as c_int }
+}

@@ -1,0 +1,450 @@
+//! A channel, the handles to it, and what the model says it holds.
+
+use std::ptr::NonNull;
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+use std::time::{Duration, Instant};
+
+use shmcomm::channel::{Channel, Options, Side};
+use shmcomm::{Errno, Error, Name};
+
+use crate::death;
+use crate::guard;
+use crate::random::Random;
+
+/// More than any call may take beyond its timeout, on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// What was done in all.
+#[derive(Default, Debug)]
+pub struct Counts {
+    channels: u64,
+    operations: u64,
+    sent: u64,
+    received: u64,
+    deaths: u64,
+    damaged: u64,
+}
+
+/// What message this is: its length and bytes follow from its number.
+pub fn message(seed: u64, number: u64, capacity: u64) -> Vec<u8> {
+    let mut random = Random(seed ^ number.wrapping_mul(0x1234_5678_9abc_def1));
+    let longest = capacity - 16;
+    let length = match random.below(20) {
+        0 => longest - random.below(32),
+        1..=4 => random.below(longest.min(2000)),
+        5..=8 => random.below(8) * 8,
+        _ => random.below(64),
+    };
+    let bytes = (0..length.div_ceil(8)).flat_map(|_| match random.below(3) {
+        // As length words look.
+        0 => 1_u64.to_ne_bytes(),
+        _ => random.next().to_ne_bytes(),
+    });
+    bytes.take(length as usize).collect()
+}
+
+/// The bytes that a message takes.
+fn room(length: u64) -> u64 {
+    length.next_multiple_of(8) + 8
+}
+
+/// A handle, and what is reserved or peeked at.
+struct Handle {
+    channel: Channel,
+    pending: Option<u64>,
+}
+
+pub struct World {
+    pub seed: u64,
+    pub random: Random,
+    object: String,
+    pub capacity: u64,
+    pub shared: bool,
+    /// By side.
+    handles: [Vec<Handle>; 2],
+    came: [bool; 2],
+    pub sent: u64,
+    pub received: u64,
+    damaged: bool,
+}
+
+fn index(side: Side) -> usize {
+    usize::from(side == Side::Receiver)
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(self.path());
+    }
+}
+
+impl World {
+    pub fn new(seed: u64) -> Self {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let mut random = Random(seed);
+        let number = COUNT.fetch_add(1, Relaxed);
+        Self {
+            seed,
+            object: format!("shmcomm-fuzz-{}-{number}", std::process::id()),
+            capacity: 4096 << random.below(3),
+            shared: random.one_in(2),
+            handles: [Vec::new(), Vec::new()],
+            came: [false; 2],
+            sent: 0,
+            received: 0,
+            damaged: false,
+            random,
+        }
+    }
+
+    pub fn path(&self) -> String {
+        format!("/dev/shm/{}", self.object)
+    }
+
+    /// Opens an end as one more process would.
+    pub fn open(&self, side: Side) -> Result<Channel, Error> {
+        let options = Options {
+            side,
+            capacity: self.capacity as usize,
+            mode: 0o600,
+            create: true,
+            exclusive: false,
+            shared: self.shared,
+        };
+        options.open(Name::Posix(self.object.as_bytes()))
+    }
+
+    pub fn run(mut self, counts: &mut Counts) {
+        let deaths = &mut 0;
+        for _ in 0..self.random.below(1000) {
+            self.step(deaths);
+            counts.operations += 1;
+        }
+        // All that is left comes out.
+        if !self.damaged {
+            for handles in &mut self.handles {
+                handles.clear();
+            }
+            self.step_open(Side::Receiver);
+            while self.received < self.sent {
+                self.receive(0, 0);
+            }
+        }
+        counts.channels += 1;
+        counts.deaths += *deaths;
+        counts.sent += self.sent;
+        counts.received += self.received;
+        counts.damaged += u64::from(self.damaged);
+    }
+
+    fn side(&mut self) -> Side {
+        self.random.pick(&[Side::Sender, Side::Receiver])
+    }
+
+    /// A handle of this side, if there is any.
+    fn handle(&mut self, side: Side) -> Option<usize> {
+        let open = self.handles[index(side)].len() as u64;
+        (open != 0).then(|| self.random.below(open) as usize)
+    }
+
+    fn step(&mut self, deaths: &mut u64) {
+        let started = Instant::now();
+        let timeout = if self.random.one_in(200) { 1 } else { 0 };
+        let side = self.side();
+        match (self.random.below(100), self.handle(side)) {
+            (0..2, _) => self.step_open(side),
+            (2, Some(which)) => drop(self.handles[index(side)].remove(which)),
+            (3, _) if self.random.one_in(4) && !self.damaged => {
+                *deaths += u64::from(death::one(self, side));
+            }
+            (4, _) if self.random.one_in(8) => self.damage(),
+            (5..10, Some(which)) => self.ask(side, which),
+            (_, None) => self.step_open(side),
+            (10..60, Some(which)) => match side {
+                Side::Sender => self.send(which, timeout),
+                Side::Receiver => self.receive(which, timeout),
+            },
+            (60..80, Some(which)) => match side {
+                Side::Sender => self.reserve(which, timeout),
+                Side::Receiver => self.peek(which, timeout),
+            },
+            (_, Some(which)) => match side {
+                Side::Sender => self.commit(which),
+                Side::Receiver => self.release(which),
+            },
+        }
+        assert!(started.elapsed() < PATIENCE, "{:?}", started.elapsed());
+    }
+
+    pub fn is_open(&self, side: Side) -> bool {
+        !self.handles[index(side)].is_empty()
+    }
+
+    fn step_open(&mut self, side: Side) {
+        let opened = self.open(side);
+        let open = &mut self.handles[index(side)];
+        match opened {
+            Ok(channel) => {
+                assert!(self.shared || open.is_empty(), "two at one end");
+                open.push(Handle {
+                    channel,
+                    pending: None,
+                });
+                self.came[index(side)] = true;
+            }
+            Err(error) if self.damaged => check_error(error),
+            Err(error) => {
+                assert!(!self.shared && !open.is_empty(), "{error}");
+                assert_eq!(error.errno(), Errno::EBUSY);
+            }
+        }
+        if open.len() > 3 {
+            open.remove(0);
+        }
+    }
+
+    fn used(&self) -> u64 {
+        let numbers = self.received..self.sent;
+        numbers
+            .map(|number| room(message(self.seed, number, self.capacity).len() as u64))
+            .sum()
+    }
+
+    fn next(&self) -> Vec<u8> {
+        message(self.seed, self.sent, self.capacity)
+    }
+
+    /// Why a call must fail, if it must: another handle's lock, no room or nothing there, or what
+    /// `refused` says.
+    fn failure(&self, side: Side, which: usize, timeout: i32, blocked: bool) -> Option<Errno> {
+        let others = &self.handles[index(side)];
+        let is_locked = others
+            .iter()
+            .enumerate()
+            .any(|(other, handle)| other != which && handle.pending.is_some());
+        let other = index(side.other());
+        let peer_is_gone = self.came[other] && self.handles[other].is_empty();
+        match (is_locked, blocked, timeout) {
+            (false, false, _) => None,
+            (_, _, 0) => Some(Errno::EAGAIN),
+            (false, true, _) if peer_is_gone => Some(Errno::EPIPE),
+            _ => Some(Errno::ETIMEDOUT),
+        }
+    }
+
+    /// Compares what a call said with what the model says; whether it succeeded.
+    fn agree<T>(&self, result: Result<T, Error>, expected: Option<Errno>, what: &str) -> Option<T> {
+        match (result, self.damaged) {
+            (Ok(value), true) => Some(value),
+            (Err(error), true) => {
+                check_error(error);
+                None
+            }
+            (result, false) => {
+                let errno = result.as_ref().err().map(|error| error.errno());
+                assert_eq!(errno, expected, "{what}, message {}", self.sent);
+                result.ok()
+            }
+        }
+    }
+
+    fn sender_failure(&self, which: usize, length: u64, timeout: i32) -> Option<Errno> {
+        if let Some(Errno::EAGAIN | Errno::ETIMEDOUT) =
+            self.failure(Side::Sender, which, timeout, false)
+        {
+            return self.failure(Side::Sender, which, timeout, false);
+        }
+        if length > self.capacity - 16 {
+            return Some(Errno::EMSGSIZE);
+        }
+        let full = self.used() + room(length) + 8 > self.capacity;
+        self.failure(Side::Sender, which, timeout, full)
+    }
+
+    fn send(&mut self, which: usize, timeout: i32) {
+        let bytes = match self.random.one_in(50) {
+            true => vec![0; self.capacity as usize - 15],
+            false => self.next(),
+        };
+        let expected = self.sender_failure(which, bytes.len() as u64, timeout);
+        let handle = &mut self.handles[0][which];
+        let result = handle.channel.send(&bytes, timeout);
+        handle.pending = None;
+        if self.agree(result, expected, "send").is_some() {
+            self.sent += 1;
+        }
+    }
+
+    fn receive(&mut self, which: usize, timeout: i32) {
+        let expected = self.receiver_failure(which, timeout);
+        let bytes = message(self.seed, self.received, self.capacity);
+        let short = expected.is_none() && !bytes.is_empty() && self.random.one_in(20);
+        let mut buffer = vec![0; self.capacity as usize];
+        if short {
+            buffer.truncate(bytes.len() - 1);
+        }
+        let expected = if short {
+            Some(Errno::EMSGSIZE)
+        } else {
+            expected
+        };
+        let handle = &mut self.handles[1][which];
+        let result = handle.channel.receive(&mut buffer, timeout);
+        handle.pending = None;
+        if let Some(length) = self.agree(result, expected, "receive") {
+            assert!(length <= buffer.len());
+            if !self.damaged {
+                assert!(buffer[..length] == bytes, "message {}", self.received);
+            }
+            self.received += 1;
+        }
+    }
+
+    fn receiver_failure(&self, which: usize, timeout: i32) -> Option<Errno> {
+        if let Some(errno) = self.failure(Side::Receiver, which, timeout, false) {
+            return Some(errno);
+        }
+        let empty = self.sent == self.received;
+        self.failure(Side::Receiver, which, timeout, empty)
+    }
+
+    fn reserve(&mut self, which: usize, timeout: i32) {
+        let bytes = self.next();
+        let more = if self.random.one_in(3) {
+            self.random.below(40)
+        } else {
+            0
+        };
+        let length = bytes.len() as u64 + more;
+        let expected = self.sender_failure(which, length, timeout);
+        let handle = &mut self.handles[0][which];
+        let result = handle.channel.reserve(length as usize, timeout);
+        handle.pending = None;
+        if let Some(place) = self.agree(result, expected, "reserve") {
+            assert!(guard::is_mapped(place.addr().get(), length as usize));
+            // SAFETY: so many bytes are reserved.
+            unsafe {
+                place.copy_from_nonoverlapping(NonNull::from(&bytes[..]).cast(), bytes.len())
+            };
+            // SAFETY: likewise; what is not committed may hold anything.
+            unsafe { place.add(bytes.len()).write_bytes(0xff, more as usize) };
+            self.handles[0][which].pending = Some(length);
+        }
+    }
+
+    fn commit(&mut self, which: usize) {
+        let length = self.next().len() as u64;
+        let handle = &mut self.handles[0][which];
+        let expected = match handle.pending {
+            Some(reserved) if reserved >= length => None,
+            _ => Some(Errno::EINVAL),
+        };
+        let result = handle.channel.commit(length as usize);
+        if result.is_ok() {
+            handle.pending = None;
+        }
+        // After damage it is what was reserved that counts.
+        assert_eq!(result.err().map(|error| error.errno()), expected, "commit");
+        if expected.is_none() {
+            self.sent += 1;
+        }
+    }
+
+    fn peek(&mut self, which: usize, timeout: i32) {
+        let expected = self.receiver_failure(which, timeout);
+        let handle = &mut self.handles[1][which];
+        let result = handle.channel.peek(timeout);
+        handle.pending = None;
+        if let Some((place, length)) = self.agree(result, expected, "peek") {
+            assert!(guard::is_mapped(place.addr().get(), length));
+            // SAFETY: so many bytes are mapped, and nobody writes there now.
+            let found = unsafe { std::slice::from_raw_parts(place.as_ptr(), length) };
+            let bytes = message(self.seed, self.received, self.capacity);
+            assert!(self.damaged || found == bytes, "message {}", self.received);
+            self.handles[1][which].pending = Some(length as u64);
+        }
+    }
+
+    fn release(&mut self, which: usize) {
+        let handle = &mut self.handles[1][which];
+        let expected = match handle.pending.take() {
+            Some(_) => None,
+            None => Some(Errno::EINVAL),
+        };
+        let result = handle.channel.release();
+        assert_eq!(result.err().map(|error| error.errno()), expected, "release");
+        if expected.is_none() {
+            self.received += 1;
+        }
+    }
+
+    fn ask(&mut self, side: Side, which: usize) {
+        let info = self.handles[index(side)][which].channel.info().unwrap();
+        assert_eq!(info.capacity, self.capacity);
+        assert!(info.used <= self.capacity);
+        if self.damaged {
+            return;
+        }
+        assert_eq!((info.sent, info.received), (self.sent, self.received));
+        assert_eq!(info.used, self.used());
+        assert_eq!(info.sender_alive, self.is_open(Side::Sender));
+        assert_eq!(info.receiver_alive, self.is_open(Side::Receiver));
+    }
+
+    /// Overwrites words of the memory; from now on only bounds, errors and time are checked.
+    fn damage(&mut self) {
+        const HEADER: [u64; 12] = [64, 72, 128, 136, 192, 256, 320, 384, 448, 452, 456, 0];
+        use std::os::unix::fs::FileExt;
+
+        let Ok(file) = std::fs::File::options().write(true).open(self.path()) else {
+            return;
+        };
+        self.damaged = true;
+        for _ in 0..=self.random.below(20) {
+            let at = match self.random.below(3) {
+                0 => self.random.pick(&HEADER),
+                1 => 4096 + 8 * self.random.below(self.capacity / 8),
+                _ => 4096 + self.random.below(self.capacity - 8),
+            };
+            let near = self.random.below(40).wrapping_sub(20);
+            let value = match self.random.below(7) {
+                0 => 0,
+                1 => near,
+                2 => self.capacity.wrapping_add(near),
+                3 => (1 << 63) + near,
+                4 => self.random.below(200),
+                5 => 0x8000_0000 | self.random.below(70),
+                _ => self.random.next(),
+            };
+            file.write_all_at(&value.to_ne_bytes(), at).unwrap();
+        }
+        // A circle of records.
+        if self.random.one_in(4) {
+            let records = 1_u64.to_ne_bytes().repeat(self.capacity as usize / 8);
+            file.write_all_at(&records, 4096).unwrap();
+            if self.random.one_in(2) {
+                let end = (!7_u64).to_ne_bytes();
+                file.write_all_at(&end, 64).unwrap();
+                file.write_all_at(&end, 128).unwrap();
+            }
+        }
+    }
+
+    /// Somebody was at this end.
+    pub fn set_came(&mut self, side: Side) {
+        self.came[index(side)] = true;
+    }
+}
+
+/// What a call may say of a damaged channel.
+fn check_error(error: Error) {
+    let known = [
+        Errno::EAGAIN,
+        Errno::ETIMEDOUT,
+        Errno::EPIPE,
+        Errno::EBADMSG,
+        Errno::EMSGSIZE,
+        Errno::EBUSY,
+    ];
+    assert!(known.contains(&error.errno()), "{error}");
+}
