@@ -16,6 +16,11 @@
  *    includes this header, or by -D;
  * 3. else these defaults. Where nobody chose the path and it does not exist,
  *    the key is 0x00746d70 with the low 8 bits of the project id above it.
+ *
+ * What the program defines is evaluated once, before main: it is constants.
+ *
+ * With COMM_EXPLAIN=1 in the environment, each failure is explained in one more
+ * line on stderr. A variable whose value cannot be used is reported there once.
  */
 #if defined(_PATH_NAME_)
 #define SHMC_CHOSEN_PATH_ _PATH_NAME_
@@ -116,7 +121,7 @@ int destory_shm(int shm_id);
  *
  * shm_id: what create_shm or get_shm returned.
  *
- * Returns the address; (void *)-1 on failure, with errno, and prints nothing:
+ * Returns the address; (void *)-1 on failure, with errno, and no perror(3):
  *   EINVAL, EIDRM  there is no such segment
  *   EACCES         its mode does not let the caller read and write
  *   ENOMEM         not enough memory or address space
@@ -131,7 +136,7 @@ void *shm_at(int shm_id);
  *
  * shmaddr: what shm_at returned; the memory must not be used any more.
  *
- * Returns 0; -1 on failure, with errno, and prints nothing:
+ * Returns 0; -1 on failure, with errno, and no perror(3):
  *   EINVAL  nothing is attached at this address
  *
  * Thread, fork and signal safety: as shm_at.

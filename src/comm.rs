@@ -84,7 +84,7 @@ pub extern "C" fn destory_shm(shm_id: c_int) -> c_int {
 ///
 /// shm_id: what create_shm or get_shm returned.
 ///
-/// Returns the address; (void *)-1 on failure, with errno, and prints nothing:
+/// Returns the address; (void *)-1 on failure, with errno, and no perror(3):
 ///   EINVAL, EIDRM  there is no such segment
 ///   EACCES         its mode does not let the caller read and write
 ///   ENOMEM         not enough memory or address space
@@ -106,7 +106,7 @@ pub extern "C" fn shm_at(shm_id: c_int) -> *mut c_void {
 ///
 /// shmaddr: what shm_at returned; the memory must not be used any more.
 ///
-/// Returns 0; -1 on failure, with errno, and prints nothing:
+/// Returns 0; -1 on failure, with errno, and no perror(3):
 ///   EINVAL  nothing is attached at this address
 ///
 /// Thread, fork and signal safety: as shm_at.

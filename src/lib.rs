@@ -19,3 +19,9 @@ fn panic(_: &PanicInfo<'_>) -> ! {
     }
     shmcomm_has_a_path_to_a_panic()
 }
+
+/// Without link-time optimisation, what is precompiled of `core` asks for an unwinder, which nothing
+/// ever calls.
+#[cfg(debug_assertions)]
+#[unsafe(no_mangle)]
+extern "C" fn rust_eh_personality() {}

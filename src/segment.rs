@@ -17,7 +17,8 @@ pub const SHMC_EXCL: c_int = 2;
 /// Attach for reading only: a write to the memory faults (SIGSEGV).
 pub const SHMC_RDONLY: c_int = 4;
 /// With SHMC_CREATE: replace a segment that is provably left over, which is one of the caller's own
-/// that nobody has attached and whose creator has ended. When in doubt, it stays. Of objects and
+/// that nobody has attached and whose creator has ended. When in doubt, it stays: it is opened, or
+/// with SHMC_EXCL refused. Of objects and
 /// files, only those that this library made can be told; they must lie on a file system with
 /// extended attributes (tmpfs has them from Linux 6.6 on).
 pub const SHMC_RECLAIM: c_int = 8;
@@ -110,7 +111,7 @@ impl From<Info> for shmc_segment_info {
 /// SHMC_LOCKED.
 /// mode: permission bits of a new segment, exactly, whatever the umask (0600: the owner alone).
 ///
-/// "anon:" and "sysv:private" are always new. A new segment is filled with zeros. The memory of a
+/// "anon:" and "sysv:private" are always new, with or without SHMC_CREATE. A new segment is filled with zeros. The memory of a
 /// posix: or file: name is allocated at once: a full file system is ENOSPC now, not SIGBUS later. A posix: or file: name is there
 /// whole or not at all, at whatever moment its creator is killed; a sysv: segment is whole from the
 /// moment it is there.
@@ -382,7 +383,8 @@ pub unsafe extern "C" fn shmc_segment_close(segment: *mut shmc_segment) -> c_int
 }
 
 /// Removes the segment of this name: IPC_RMID, unlink(2). The name is free at once; who has the
-/// segment attached keeps it until it detaches.
+/// segment attached keeps it until it detaches. A private segment is removed by its id, which
+/// shmc_segment_stat tells: "sysv:id:N".
 ///
 /// Returns 0; -1 on failure, with errno:
 ///   EINVAL         no name, or "anon:" or "sysv:private", which have nothing to remove

@@ -118,6 +118,9 @@ fn it_starts_nothing_of_its_own() {
     let Some(undefined) = tool("nm", &["-D", "--undefined-only"]) else {
         return;
     };
+    for line in undefined.lines() {
+        assert!(line.contains("@GLIBC_"), "{line}");
+    }
     let undefined = names(&undefined);
     for absent in ["pthread_create", "atexit", "shmcomm_has_a_path_to_a_panic"] {
         assert!(!undefined.contains(absent), "{absent}");

@@ -47,6 +47,13 @@ impl Driver {
         child
     }
 
+    /// A place that can be read from without an end.
+    fn fifo(&self) -> PathBuf {
+        let fifo = self.sandbox.join("fifo");
+        let _ = support::run(Command::new("mkfifo").arg(&fifo));
+        fifo
+    }
+
     fn id(&self) -> i32 {
         support::segment(self.sandbox.key()).expect("a segment").id
     }
@@ -82,6 +89,8 @@ fn a_left_over_segment_is_replaced_only_on_demand() {
         assert_eq!(driver.id(), id);
     }
     driver.assert_replaced("its creator has ended");
+    driver.run("", &["get", "destroy", "create", "4"]);
+    driver.assert_replaced("it is smaller than the new one");
 }
 
 #[test]
@@ -182,6 +191,71 @@ fn a_segment_from_another_pid_namespace_stays() {
     }
 }
 
+/// Runs `create` with `COMM_RECLAIM=1` where the kernel tells of processes in another way; the
+/// segment of a living creator that has detached stays.
+fn assert_kept_in(driver: &Driver, unshare: &[&str], before: &str) {
+    let script = format!("{before} COMM_RECLAIM=1 \"$0\" create 8");
+    let mut command = driver.sandbox.command("unshare");
+    command.args(["--user", "--map-root-user"]).args(unshare);
+    command.args(["sh", "-c", &script]).arg(&driver.program);
+    if !support::has("unshare") {
+        return;
+    }
+    let output = command.output().unwrap();
+    let stderr = support::stderr(&output);
+    if stderr.contains("unshare:") || stderr.contains("mount:") || stderr.contains("ns_last_pid") {
+        return support::skip(stderr.trim());
+    }
+    assert_eq!(stderr, "shmget: File exists\n", "{before}");
+    assert!(
+        support::stdout(&output).ends_with("create: -2\n"),
+        "{before}"
+    );
+}
+
+#[test]
+fn a_creator_that_cannot_be_looked_up_is_not_taken_for_dead() {
+    let driver = Driver::new();
+    let _creator = driver.start(&["create", "64", "pause"]);
+    let hide = "mount -t tmpfs none /proc &&";
+    assert_kept_in(&driver, &["--mount"], hide);
+}
+
+#[test]
+fn a_creator_that_started_before_its_segment_is_told_by_the_boot_clock() {
+    let driver = Driver::new();
+    // As after a suspend of 100000 seconds, which only this clock counts.
+    let namespace = [
+        "--time",
+        "--boottime",
+        "100000",
+        "--pid",
+        "--mount-proc",
+        "--fork",
+    ];
+    let before = format!(
+        "exec 3<>{}; \"$0\" create 64 pause <&3 & sleep 1;",
+        driver.fifo().display()
+    );
+    assert_kept_in(&driver, &namespace, &before);
+}
+
+#[test]
+fn a_proc_of_another_pid_namespace_is_not_believed() {
+    let driver = Driver::new();
+    // A zombie, whose number the creator gets in its own namespace.
+    let mut zombie = Command::new("true").spawn().unwrap();
+    let before = format!(
+        "echo {} > /proc/sys/kernel/ns_last_pid || exit; exec 3<>{}; \"$0\" create 64 pause <&3 & \
+         [ $! = {} ] || exit; sleep 1;",
+        zombie.id() - 1,
+        driver.fifo().display(),
+        zombie.id(),
+    );
+    assert_kept_in(&driver, &["--pid", "--fork", "--kill-child"], &before);
+    zombie.wait().unwrap();
+}
+
 #[test]
 fn a_client_waits_for_its_server() {
     let driver = Driver::new();
@@ -189,11 +263,14 @@ fn a_client_waits_for_its_server() {
     let client = client.stdout(Stdio::piped()).spawn().unwrap();
     thread::sleep(Duration::from_millis(200));
     driver.run("", &["create", "64", "at"]);
+    let created = Instant::now();
     let output = client.wait_with_output().unwrap();
     assert_eq!(
         support::stdout(&output),
         "get: an id\nat: an address\nshow: \n"
     );
+    let time = created.elapsed();
+    assert!(time < Duration::from_secs(10), "{time:?}");
 }
 
 #[test]
@@ -225,6 +302,56 @@ fn waiting_ends_when_its_time_is_over() {
     assert_eq!(support::stderr(&output), "shmget: Invalid argument\n");
     assert!(time >= Duration::from_millis(300), "{time:?}");
     assert!(time < Duration::from_secs(20), "{time:?}");
+}
+
+impl Driver {
+    /// Runs the program under strace; its output, and how often it called shmget.
+    fn traced(&self, variable: &str, inject: &str, arguments: &[&str]) -> Option<(Output, usize)> {
+        if !support::has("strace") {
+            return None;
+        }
+        let log = self.sandbox.join("calls");
+        let mut command = self.sandbox.command("strace");
+        command.arg("-o").arg(&log);
+        command.args(["-e", "trace=shmget,nanosleep,clock_nanosleep", "-e", inject]);
+        command.args(["-E", variable, "--"]).arg(&self.program);
+        let output = support::run(command.args(arguments));
+        let calls = fs::read_to_string(log).unwrap().matches("shmget(").count();
+        Some((output, calls))
+    }
+}
+
+#[test]
+fn waiting_sleeps_in_between_and_goes_on_after_a_signal() {
+    let driver = Driver::new();
+    let Some((_, calls)) = driver.traced("COMM_WAIT_MS=300", "signal=none", &["get"]) else {
+        return;
+    };
+    assert!((3..=70).contains(&calls), "{calls}");
+    let signals = "inject=nanosleep,clock_nanosleep:error=EINTR:when=1..5";
+    let begin = Instant::now();
+    driver
+        .traced("COMM_WAIT_MS=300", signals, &["get"])
+        .unwrap();
+    assert!(begin.elapsed() >= Duration::from_millis(300));
+}
+
+#[test]
+fn a_segment_that_goes_while_it_is_looked_at_is_in_nobodys_way() {
+    let driver = Driver::new();
+    let taken = "inject=shmget:error=EEXIST:when=1";
+    let create = ["create", "8", "destroy"];
+    let Some((output, _)) = driver.traced("COMM_RECLAIM=1", taken, &create) else {
+        return;
+    };
+    assert_eq!(support::stdout(&output), "create: an id\ndestroy: 0\n");
+    let (output, _) = driver
+        .traced("COMM_EXPLAIN=1", taken, &["create", "8"])
+        .unwrap();
+    assert!(
+        support::stderr(&output).contains("has just gone"),
+        "{output:?}"
+    );
 }
 
 #[test]
@@ -314,6 +441,16 @@ fn a_taken_key_is_explained() {
         "ipcrm -m",
     ];
     driver.assert_explained(&["create", "8", "errno"], &parts);
+    let mut command = driver.command("COMM_EXPLAIN=1", &["create", "8"]);
+    let stderr = support::stderr(&support::run(&mut command));
+    let age = stderr
+        .split("age ")
+        .nth(1)
+        .unwrap()
+        .split(' ')
+        .next()
+        .unwrap();
+    assert!((0..60).contains(&age.parse::<i64>().unwrap()), "{stderr}");
     if support::is_root() {
         support::give_to_nobody(driver.id());
         driver.assert_explained(&["create", "8"], &["owner uid 65534", "another user's"]);
@@ -334,6 +471,9 @@ fn wrong_arguments_and_wrong_order_are_explained() {
         &["get", "errno"],
         &["get_shm: there is no segment", &key, path, "COMM_WAIT_MS"],
     );
+    let key = format!("key {:#010x}", support::ftok(driver.sandbox.path(), 1));
+    let mut command = driver.command("COMM_PROJ_ID=1", &["get"]);
+    assert_explained(&mut command, &[&key]);
     driver.assert_explained(&["id", "-2", "at", "errno"], &["shm_at: -2 is no id"]);
     let none = i32::MAX.to_string();
     let parts = ["shm_at: there is no segment with id 2147483647"];

@@ -1,22 +1,18 @@
 //! The C programs of `c-examples/`, built and run as a reader of theirs does it, by `make`.
 
+#[path = "support/make.rs"]
+mod make;
 mod support;
 
 use std::fs;
-use std::io::{self, BufRead, BufReader};
+use std::io::{BufRead, BufReader};
 use std::os::unix::fs::symlink;
-use std::os::unix::process::CommandExt;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
+use std::process::{Command, Stdio};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use support::{ROOT, Sandbox, library, run, stderr, stdout};
-
-/// Longer than any conversation, also where all tests run at once.
-const PATIENCE: Duration = Duration::from_secs(50);
-const STRICT: &str = "CFLAGS=-O2 -Wall -Wextra -Werror -pedantic";
+use make::{Group, PATIENCE, STRICT, Tour, tour_file};
+use support::{run, stderr, stdout};
 
 #[test]
 fn make_run_shows_a_whole_conversation() {
@@ -248,7 +244,11 @@ fn the_programs_build_without_a_warning() {
             let output = run(&mut tour.make(["all", STRICT, &format!("CC={compiler}")]));
             let commands = stdout(&output);
             let calls = |line: &&str| line.starts_with(&format!("{compiler} "));
-            assert_eq!(commands.lines().filter(calls).count(), 2, "{commands}");
+            assert_eq!(
+                commands.lines().filter(calls).count(),
+                sources(),
+                "{commands}"
+            );
             assert_eq!(stderr(&output), "");
         }
     }
@@ -300,6 +300,15 @@ fn a_missing_cargo_is_one_line() {
     );
 }
 
+/// How many programs there are.
+fn sources() -> usize {
+    let entries = fs::read_dir(tour_file("")).unwrap();
+    let paths = entries.map(|entry| entry.unwrap().path());
+    paths
+        .filter(|path| path.extension().is_some_and(|is| is == "c"))
+        .count()
+}
+
 /// Stands before the C library; see [`Tour::hurried`].
 const HURRY: &str = r#"
 #define _GNU_SOURCE
@@ -325,31 +334,7 @@ void *shmat(int id, const void *address, int flags)
 }
 "#;
 
-/// The examples, built into a sandbox.
-struct Tour(Sandbox);
-
 impl Tour {
-    fn new() -> Option<Self> {
-        support::has("make").then(|| Self(Sandbox::new()))
-    }
-
-    fn make<const N: usize>(&self, arguments: [&str; N]) -> Command {
-        let mut make = self.make_without_library("make");
-        make.arg(format!("LIBRARY={}", library().display()));
-        make.args(arguments);
-        make
-    }
-
-    fn make_without_library(&self, make: &str) -> Command {
-        let mut make = self.0.command(make);
-        make.args(["--no-print-directory", "-C"]).arg(tour_file(""));
-        make.arg(format!("OUT={}", self.0.path().display()));
-        for variable in ["MAKEFLAGS", "MAKELEVEL", "CPPFLAGS", "LDFLAGS", "LDLIBS"] {
-            make.env_remove(variable);
-        }
-        make
-    }
-
     /// One of the programs, such that a second is a twentieth of one, and that a byte behind the
     /// segment cannot be touched.
     fn hurried(&self, program: &str) -> Command {
@@ -388,10 +373,6 @@ impl Tour {
     }
 }
 
-fn tour_file(name: &str) -> PathBuf {
-    Path::new(ROOT).join("c-examples").join(name)
-}
-
 /// Both have said all that they say, and what the server read grew up to what it waits for.
 fn assert_conversation(output: &str) {
     let says = |line: &str| {
@@ -412,93 +393,6 @@ fn assert_conversation(output: &str) {
     different.dedup();
     assert!(different.len() >= 4, "{output}");
     assert_eq!(read[0], "\"\"", "{output}");
-}
-
-/// A command in a process group of its own, with the lines that its processes print. When the test
-/// ends, however it ends, they all are gone.
-struct Group {
-    first: Child,
-    lines: Receiver<String>,
-    output: String,
-    ended: bool,
-}
-
-impl Group {
-    fn start(mut command: Command) -> Self {
-        let (reader, writer) = io::pipe().unwrap();
-        command.stdin(Stdio::null());
-        command.stdout(writer.try_clone().unwrap()).stderr(writer);
-        let first = command.process_group(0).spawn().unwrap();
-        // Else the output would never end.
-        drop(command);
-        let (sender, lines) = mpsc::channel();
-        thread::spawn(move || {
-            for line in BufReader::new(reader).lines().map_while(Result::ok) {
-                let _ = sender.send(line);
-            }
-        });
-        Self {
-            first,
-            lines,
-            output: String::new(),
-            ended: false,
-        }
-    }
-
-    fn wait_for(&mut self, start: &str) {
-        let end = Instant::now() + PATIENCE;
-        while let Some(line) = self.next_line(end) {
-            if line.starts_with(start) {
-                return;
-            }
-        }
-        panic!("no \"{start}\" in\n{}", self.output);
-    }
-
-    /// Waits for all of its processes to end; the status of the first one, and all that they said.
-    fn finish(mut self) -> (ExitStatus, String) {
-        let end = Instant::now() + PATIENCE;
-        while self.next_line(end).is_some() {}
-        let status = self.first.wait().unwrap();
-        assert!(!self.signal_all(0), "a process is left\n{}", self.output);
-        self.ended = true;
-        (status, std::mem::take(&mut self.output))
-    }
-
-    fn next_line(&mut self, end: Instant) -> Option<String> {
-        match self
-            .lines
-            .recv_timeout(end.saturating_duration_since(Instant::now()))
-        {
-            Ok(line) => {
-                self.output += &line;
-                self.output += "\n";
-                Some(line)
-            }
-            Err(RecvTimeoutError::Disconnected) => None,
-            Err(RecvTimeoutError::Timeout) => panic!("still running\n{}", self.output),
-        }
-    }
-
-    /// Whether there was a process to send it to.
-    fn signal_all(&self, signal: i32) -> bool {
-        // SAFETY: takes no pointer. The group keeps its number while a process of it is left.
-        unsafe { libc::kill(-(self.first.id() as i32), signal) == 0 }
-    }
-
-    fn signal_first(&self, signal: i32) {
-        // SAFETY: takes no pointer. The process has not been waited for.
-        assert_eq!(unsafe { libc::kill(self.first.id() as i32, signal) }, 0);
-    }
-}
-
-impl Drop for Group {
-    fn drop(&mut self) {
-        if !self.ended {
-            self.signal_all(libc::SIGKILL);
-            let _ = self.first.wait();
-        }
-    }
 }
 
 /// A segment that this process has attached.

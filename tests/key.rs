@@ -114,6 +114,49 @@ fn a_definition_on_the_command_line_is_the_programs_too() {
 }
 
 #[test]
+fn of_two_source_files_the_first_one_linked_chooses() {
+    let (sandbox, other) = (Sandbox::new(), Sandbox::new());
+    let (own, too) = (define("OWN_PATH", &sandbox), define("PATH_TOO", &other));
+    let second = support::source("own_key_too.c");
+    let flags = [&own[..], &too, "-DTWO_FILES"];
+    let program = support::build(
+        support::cc()
+            .args(flags)
+            .arg(support::source("own_key.c"))
+            .arg(second),
+        Link::Shared,
+        &sandbox.join("program"),
+    );
+    support::run(sandbox.command(program).env_remove("COMM_PATH_NAME"));
+    assert_created(&sandbox, 0x66, "the first one's");
+    assert_eq!(other.segments(), []);
+}
+
+#[test]
+fn a_constructor_of_the_programs_own_finds_its_choice() {
+    let sandbox = Sandbox::new();
+    let own = define("OWN_PATH", &sandbox);
+    for link in [Link::Shared, Link::Static] {
+        let program = own_key(&[&own, "-DEARLY"], link, &sandbox.join("program"));
+        support::run(sandbox.command(program).env_remove("COMM_PATH_NAME"));
+        assert_created(&sandbox, 0x66, "by a constructor");
+    }
+}
+
+#[test]
+fn the_environment_is_read_once() {
+    let sandbox = Sandbox::new();
+    let driver = support::build(
+        support::cc().arg(support::source("driver.c")),
+        Link::Shared,
+        &sandbox.join("driver"),
+    );
+    let mut command = sandbox.command(driver);
+    support::run(command.args(["get", "putenv", "COMM_PROJ_ID=9", "create", "8"]));
+    assert_created(&sandbox, 0x66, "as it was at the first call");
+}
+
+#[test]
 fn a_relative_path_is_looked_up_at_each_call() {
     let (sandbox, other) = (Sandbox::new(), Sandbox::new());
     let program = own_key(
@@ -216,6 +259,25 @@ fn by_default_the_key_is_that_of_temp_or_a_fixed_one() {
         "/temp by choice"
     );
 
+    let own_id = support::build(
+        support::cc()
+            .args(["-static", "-w", "-D_PROJ_ID_=0xc2"])
+            .arg(support::source("keys.c")),
+        Link::Static,
+        &sandbox.join("own_id"),
+    );
+    let own_id = run_alone(&own_id, sandbox.path(), &[]).unwrap();
+    assert_eq!(own_id, "0xc2746d70\n", "an id of the program's own");
+
+    std::os::unix::fs::symlink("temp", sandbox.join("temp")).unwrap();
+    let circle = "-1\nftok: Too many levels of symbolic links\n";
+    assert_eq!(
+        run(&[]).unwrap(),
+        circle,
+        "/temp is there, but leads nowhere"
+    );
+    fs::remove_file(sandbox.join("temp")).unwrap();
+
     fs::create_dir(sandbox.join("temp")).unwrap();
     let key = |id| format!("{:#010x}\n", support::ftok(&sandbox.join("temp"), id));
     assert_eq!(run(&[]).unwrap(), key(0x66), "with /temp");
@@ -232,8 +294,8 @@ fn what_cannot_be_used_is_reported_once_and_ignored() {
         &sandbox.join("driver"),
     );
     let long = "x".repeat(4096);
-    let longest = format!("{}/", sandbox.path().display());
-    let longest = longest.clone() + &"./".repeat((4094 - longest.len()) / 2);
+    let longer = "7".repeat(6000);
+    let longest = format!("{:/<4095}", sandbox.path().to_str().unwrap());
     for (name, value, usable) in [
         ("COMM_PATH_NAME", "", false),
         ("COMM_PATH_NAME", &long, false),
@@ -251,8 +313,12 @@ fn what_cannot_be_used_is_reported_once_and_ignored() {
         ("COMM_WAIT_MS", "soon", false),
         ("COMM_WAIT_MS", "1.5", false),
         ("COMM_WAIT_MS", "99999999999999999999", false),
+        ("COMM_WAIT_MS", &longer, false),
+        ("COMM_WAIT_MS", "2147483648", false),
+        ("COMM_WAIT_MS", "2147483647", true),
         ("COMM_WAIT_MS", "0", true),
         ("COMM_EXPLAIN", " 1", false),
+        ("COMM_EXPLAIN", "2", false),
         ("COMM_EXPLAIN", "1", true),
     ] {
         let mut command = sandbox.command(&driver);
@@ -267,9 +333,15 @@ fn what_cannot_be_used_is_reported_once_and_ignored() {
         if usable {
             assert_eq!(stderr, "", "{name}={value}");
         } else {
-            let beginning = format!("shmcomm: {name}=\"{value}\" is ignored: ");
+            let shown = &value[..value.len().min(4096)];
+            let beginning = format!("shmcomm: {name}=\"{shown}");
             assert!(stderr.starts_with(&beginning), "{name}={value}: {stderr}");
-            assert_eq!(stderr.lines().count(), 1, "{name}={value}: {stderr}");
+            assert!(
+                stderr.contains("\" is ignored: "),
+                "{name}={value}: {stderr}"
+            );
+            assert_eq!(stderr.matches('\n').count(), 1, "{name}={value}: {stderr}");
+            assert!(stderr.ends_with('\n'), "{name}={value}: {stderr}");
         }
     }
 }

@@ -103,8 +103,8 @@ pub fn report(error: Error, attempt: Attempt) {
     let settings = environment::settings();
     if settings.explain() {
         explain::print(attempt, error, key(settings).ok(), settings.path());
-        sys::set_errno(error.errno());
     }
+    sys::set_errno(error.errno());
 }
 
 #[inline]

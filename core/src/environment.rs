@@ -41,6 +41,7 @@ static SETTINGS: AtomicU64 = AtomicU64::new(0);
 /// | [`CHOOSING`] | the first to choose, from `NOT_CHOSEN` | `PROGRAM_PATH` is being written |
 /// | [`ID_CHOSEN`] + id | the same, release | the id is chosen |
 /// | [`PATH_CHOSEN`] + id | the same, release, after `PROGRAM_PATH` | both are chosen |
+/// | [`TOO_LATE`] | whoever asks first, from the first two | nobody chose in time, for good |
 static PROGRAM: AtomicU32 = AtomicU32::new(NOT_CHOSEN);
 static PROGRAM_PATH: SharedPath = SharedPath::new();
 
@@ -48,6 +49,7 @@ const NOT_CHOSEN: u32 = 0;
 const CHOOSING: u32 = 1 << 8;
 const ID_CHOSEN: u32 = 2 << 8;
 const PATH_CHOSEN: u32 = 3 << 8;
+const TOO_LATE: u32 = 4 << 8;
 
 /// Whether somebody has reported, or is about to, what the environment has that cannot be used.
 static REPORTED: AtomicBool = AtomicBool::new(false);
@@ -120,13 +122,20 @@ pub fn choose(path: Option<&CStr>, id: c_int) {
         }
         None => ID_CHOSEN,
     };
-    PROGRAM.store(chosen | u32::from(id as u8), Release);
+    // Unless somebody has asked meanwhile.
+    let chosen = chosen | u32::from(id as u8);
+    let _ = PROGRAM.compare_exchange(CHOOSING, chosen, Release, Relaxed);
 }
 
 #[cold]
 #[inline(never)]
 fn find_out() -> Settings {
-    let program = PROGRAM.load(Acquire);
+    // From here on nobody chooses any more, so that all who ask find the same.
+    let too_late = |program| (program < ID_CHOSEN).then_some(TOO_LATE);
+    let program = match PROGRAM.fetch_update(Acquire, Acquire, too_late) {
+        Ok(_) => TOO_LATE,
+        Err(chosen) => chosen,
+    };
     let (path_chosen, program_id) = match program & !0xff {
         PATH_CHOSEN => (true, program as u8),
         ID_CHOSEN => (false, program as u8),
@@ -191,7 +200,9 @@ fn report_ignored(name: &CStr, value: &CStr, limit: u32) {
     text.text("shmcomm: ");
     text.bytes(name.to_bytes());
     text.text("=\"");
-    text.bytes(value.to_bytes());
+    // Cut, so that the rest of the line has room.
+    let value = value.to_bytes();
+    text.bytes(value.get(..libc::PATH_MAX as usize).unwrap_or(value));
     text.text(if limit == LONGEST_PATH {
         "\" is ignored: it is not a path of 1 to "
     } else {

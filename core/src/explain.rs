@@ -26,6 +26,7 @@ pub enum Attempt {
 
 /// Prints one line about a failure to stderr; `key` and `path` are those of this process. Looks at
 /// what is there now.
+#[inline(never)] // Its stack must not be in use during perror(3), which needs much.
 pub fn print(attempt: Attempt, error: Error, key: Option<Key>, path: &SharedPath) {
     let (name, argument) = match attempt {
         Attempt::Create(size) => ("create_shm", size.into()),

@@ -10,10 +10,15 @@
 
 static void print_int(const char *call, int result)
 {
-    if (result > 0)
+    printf("%s: %d\n", call, result);
+}
+
+static void print_id(const char *call, int id)
+{
+    if (id >= 0)
         printf("%s: an id\n", call);
     else
-        printf("%s: %d\n", call, result);
+        print_int(call, id);
 }
 
 static int number(const char *text)
@@ -33,9 +38,9 @@ int main(int argc, char **argv)
 
         errno = 0;
         if (strcmp(what, "create") == 0)
-            print_int(what, id = create_shm(number(argv[++i])));
+            print_id(what, id = create_shm(number(argv[++i])));
         else if (strcmp(what, "get") == 0)
-            print_int(what, id = get_shm());
+            print_id(what, id = get_shm());
         else if (strcmp(what, "destroy") == 0)
             print_int(what, destory_shm(id));
         else if (strcmp(what, "at") == 0) {
@@ -54,7 +59,9 @@ int main(int argc, char **argv)
         else if (strcmp(what, "chdir") == 0) {
             if (chdir(argv[++i]) != 0)
                 return 2;
-        } else if (strcmp(what, "pause") == 0) {
+        } else if (strcmp(what, "putenv") == 0)
+            putenv(argv[++i]);
+        else if (strcmp(what, "pause") == 0) {
             puts("pause");
             if (getchar() == EOF)
                 return 0;

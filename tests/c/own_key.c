@@ -8,6 +8,14 @@
 #ifdef OWN_ID
 #define _PROJ_ID_ OWN_ID
 #endif
+#ifdef EARLY
+/* As a constructor of the program's own, or of a C++ object. */
+int create_shm(int size);
+__attribute__((constructor)) static void create_early(void)
+{
+    create_shm(64);
+}
+#endif
 #include "comm.h"
 
 #include <stdio.h>
@@ -21,7 +29,11 @@ int create_there(void);
 #else
 static int create_there(void)
 {
+#ifdef EARLY
+    return get_shm();
+#else
     return create_shm(64);
+#endif
 }
 #endif
 

@@ -1,4 +1,6 @@
-#ifdef OWN_PATH
+#ifdef PATH_TOO
+#define _PATH_NAME_ PATH_TOO
+#elif defined(OWN_PATH)
 #define _PATH_NAME_ OWN_PATH
 #endif
 #ifdef OWN_ID

@@ -132,3 +132,18 @@ pub fn shm_stat_any(id: c_int) -> Result<libc::shmid_ds, Errno> {
         Err(Errno::EINVAL)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_that_is_too_long_stays_too_long_and_ends() {
+        let path = SharedPath::new();
+        path.store([b'x'; SharedPath::SIZE + 9].into_iter());
+        assert_eq!(path.bytes().count(), libc::PATH_MAX as usize);
+        assert_eq!(ftok_shared(&path, 1), Err(Errno::ENAMETOOLONG));
+        path.store(b"/".iter().copied());
+        assert_eq!(path.bytes().collect::<Vec<_>>(), b"/");
+    }
+}

@@ -1,0 +1,180 @@
+/*
+ * A mapped file, shared by a parent and its child: as posix.c, but the memory
+ * is that of a file on disk.
+ *
+ * Why the two differ: a POSIX object's bytes are in memory alone. They are gone
+ * when the machine restarts, and nobody ever waits for a disk. A file's bytes
+ * also go to the disk, at some time or, by sync, now. They are there after a
+ * restart, and any program can read them as it reads other files.
+ *
+ * ./mapped-file PATH uses another file than its own, which must not exist yet.
+ */
+#define _XOPEN_SOURCE 700 /* sigprocmask and fork under -std=c11 too */
+
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "shmcomm.h"
+
+#define KIND "file:"
+#define NAME_LENGTH 4096
+#define SIZE 4096
+#define TEXT "hello from the child"
+
+/*
+ * The file is here to be looked at, and we remove it at the end. So while there
+ * is one, a signal must not end this program: it is held back, and takes effect
+ * when the file is removed. That is soon: we wait for nothing but our child.
+ */
+static int hold_signals(sigset_t *before)
+{
+    /* Ctrl-C, kill, the terminal closed, nobody reads our output any more */
+    const int signals[] = {SIGINT, SIGTERM, SIGHUP, SIGPIPE};
+    sigset_t held;
+
+    if (sigemptyset(&held) == -1)
+        return -1;
+    for (size_t i = 0; i < sizeof signals / sizeof signals[0]; i++) {
+        if (sigaddset(&held, signals[i]) == -1)
+            return -1;
+    }
+    return sigprocmask(SIG_BLOCK, &held, before);
+}
+
+/* What the child does; its exit status. */
+static int write_text(shmc_segment *segment)
+{
+    memcpy(shmc_segment_addr(segment), TEXT, sizeof TEXT); /* with its NUL */
+    printf("mapped-file: child wrote \"%s\"\n", TEXT);
+    /* Unmaps it in the child alone; the parent still has it. */
+    if (shmc_segment_close(segment) == -1) {
+        perror("mapped-file: shmc_segment_close in the child");
+        return EXIT_FAILURE;
+    }
+    return EXIT_SUCCESS;
+}
+
+/* Lets a child write, and reads what it wrote: 0, or -1 after saying why not. */
+static int let_child_write(shmc_segment *segment)
+{
+    int status;
+    pid_t child = fork();
+
+    if (child == -1) {
+        perror("mapped-file: fork");
+        return -1;
+    }
+    if (child == 0)
+        _exit(write_text(segment)); /* all the rest is for the parent to do */
+
+    /* Once the child has ended, all that it wrote is there to read. */
+    if (waitpid(child, &status, 0) == -1) {
+        perror("mapped-file: waitpid");
+        return -1;
+    }
+    if (status != 0) {
+        fprintf(stderr, "mapped-file: the child has failed\n");
+        return -1;
+    }
+    printf("mapped-file: parent read \"%.*s\"\n", SIZE, (const char *)shmc_segment_addr(segment));
+    return 0;
+}
+
+/* Reads the text as any program can: 0, or -1 after saying why not. */
+static int read_file(const char *path)
+{
+    char text[sizeof TEXT];
+    size_t count;
+    FILE *file = fopen(path, "rb");
+
+    if (file == NULL) {
+        perror("mapped-file: fopen");
+        return -1;
+    }
+    count = fread(text, 1, sizeof text, file);
+    if (fclose(file) == EOF) {
+        perror("mapped-file: fclose");
+        return -1;
+    }
+    if (count != sizeof text) {
+        fprintf(stderr, "mapped-file: the file is too short\n");
+        return -1;
+    }
+    printf("mapped-file: fread got \"%.*s\" from the file\n", (int)sizeof text, text);
+    return 0;
+}
+
+int main(int argc, char *argv[])
+{
+    char name[NAME_LENGTH];
+    const char *path = name + strlen(KIND);
+    sigset_t before;
+    shmc_segment *segment;
+    int length;
+    int status = EXIT_SUCCESS;
+
+    /* Line by line also into a pipe, so that we can be followed. */
+    if (setvbuf(stdout, NULL, _IOLBF, BUFSIZ) != 0 || hold_signals(&before) == -1) {
+        fprintf(stderr, "mapped-file: cannot set up output and signals\n");
+        return EXIT_FAILURE;
+    }
+
+    if (argc > 1)
+        length = snprintf(name, sizeof name, KIND "%s", argv[1]);
+    else /* with our process id in it: nobody else has the same */
+        length = snprintf(name, sizeof name, KIND "mapped-file-%ld.data", (long)getpid());
+    if (length < 0 || (size_t)length >= sizeof name) {
+        fprintf(stderr, "mapped-file: the path is too long\n");
+        return EXIT_FAILURE;
+    }
+
+    /*
+     * By hand: open, posix_fallocate, mmap, close. Here the file has its size
+     * before it has its name, so that nobody finds it half made.
+     * SHMC_EXCL: not if there is one already. 0600: for this user alone.
+     */
+    segment = shmc_segment_open(name, SIZE, SHMC_CREATE | SHMC_EXCL, 0600);
+    if (segment == NULL) {
+        perror("mapped-file: shmc_segment_open");
+        return EXIT_FAILURE;
+    }
+    printf("mapped-file: made and mapped %s, %zu bytes\n", path, shmc_segment_size(segment));
+
+    if (let_child_write(segment) == -1)
+        status = EXIT_FAILURE;
+
+    if (shmc_segment_sync(segment) == -1) { /* msync */
+        perror("mapped-file: shmc_segment_sync");
+        status = EXIT_FAILURE;
+    } else {
+        printf("mapped-file: synced: now the disk has it too\n");
+    }
+
+    if (shmc_segment_close(segment) == -1) { /* munmap */
+        perror("mapped-file: shmc_segment_close");
+        status = EXIT_FAILURE;
+    }
+    printf("mapped-file: unmapped; the file keeps the data\n");
+    if (read_file(path) == -1)
+        status = EXIT_FAILURE;
+
+    if (shmc_remove(name) == -1) { /* unlink */
+        perror("mapped-file: shmc_remove");
+        status = EXIT_FAILURE;
+    } else {
+        printf("mapped-file: removed %s\n", path);
+    }
+
+    /* A signal that came meanwhile ends the program here. */
+    if (sigprocmask(SIG_SETMASK, &before, NULL) == -1) {
+        perror("mapped-file: sigprocmask");
+        return EXIT_FAILURE;
+    }
+
+    /* Did all that we printed arrive? */
+    return ferror(stdout) ? EXIT_FAILURE : status;
+}

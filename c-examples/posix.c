@@ -1,0 +1,169 @@
+/*
+ * A POSIX object, shared by a parent and its child: create, size, map; the
+ * child writes, the parent waits for it and reads; sync, unmap, unlink.
+ *
+ * An object has a name as a file has, and on Linux it is one: a file under
+ * /dev/shm, in memory. It outlives its processes, but not the machine's
+ * restart; mapped-file.c does the same with a file on disk.
+ *
+ * ./posix NAME uses another name than its own, such as posix:/mine.
+ */
+#define _XOPEN_SOURCE 700 /* sigprocmask and fork under -std=c11 too */
+
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "shmcomm.h"
+
+#define KIND "posix:/"
+#define NAME_LENGTH 300 /* more than any such name has */
+#define SIZE 4096
+#define TEXT "hello from the child"
+
+/*
+ * The object outlives this program until somebody removes it. So while there is
+ * one, a signal must not end this program: it is held back, and takes effect
+ * when the object is removed. That is soon: we wait for nothing but our child.
+ */
+static int hold_signals(sigset_t *before)
+{
+    /* Ctrl-C, kill, the terminal closed, nobody reads our output any more */
+    const int signals[] = {SIGINT, SIGTERM, SIGHUP, SIGPIPE};
+    sigset_t held;
+
+    if (sigemptyset(&held) == -1)
+        return -1;
+    for (size_t i = 0; i < sizeof signals / sizeof signals[0]; i++) {
+        if (sigaddset(&held, signals[i]) == -1)
+            return -1;
+    }
+    return sigprocmask(SIG_BLOCK, &held, before);
+}
+
+/* Looks where the object is for all to see. */
+static void look_for(const char *path)
+{
+    struct stat file;
+
+    if (stat(path, &file) == -1)
+        printf("posix: %s is not there\n", path);
+    else
+        printf("posix: %s is there, %lld bytes\n", path, (long long)file.st_size);
+}
+
+/* What the child does; its exit status. */
+static int write_text(shmc_segment *segment)
+{
+    memcpy(shmc_segment_addr(segment), TEXT, sizeof TEXT); /* with its NUL */
+    printf("posix: child wrote \"%s\"\n", TEXT);
+    /* Unmaps it in the child alone; the parent still has it. */
+    if (shmc_segment_close(segment) == -1) {
+        perror("posix: shmc_segment_close in the child");
+        return EXIT_FAILURE;
+    }
+    return EXIT_SUCCESS;
+}
+
+/* Lets a child write, and reads what it wrote: 0, or -1 after saying why not. */
+static int let_child_write(shmc_segment *segment)
+{
+    int status;
+    pid_t child = fork();
+
+    if (child == -1) {
+        perror("posix: fork");
+        return -1;
+    }
+    if (child == 0)
+        _exit(write_text(segment)); /* all the rest is for the parent to do */
+
+    /* Once the child has ended, all that it wrote is there to read. */
+    if (waitpid(child, &status, 0) == -1) {
+        perror("posix: waitpid");
+        return -1;
+    }
+    if (status != 0) {
+        fprintf(stderr, "posix: the child has failed\n");
+        return -1;
+    }
+    printf("posix: parent read \"%.*s\"\n", SIZE, (const char *)shmc_segment_addr(segment));
+    return 0;
+}
+
+int main(int argc, char *argv[])
+{
+    char own_name[NAME_LENGTH];
+    char path[NAME_LENGTH];
+    const char *name = own_name;
+    sigset_t before;
+    shmc_segment *segment;
+    int status = EXIT_SUCCESS;
+
+    /* Line by line also into a pipe, so that we can be followed. */
+    if (setvbuf(stdout, NULL, _IOLBF, BUFSIZ) != 0 || hold_signals(&before) == -1) {
+        fprintf(stderr, "posix: cannot set up output and signals\n");
+        return EXIT_FAILURE;
+    }
+
+    /* Our own name has our process id in it: nobody else has the same. */
+    snprintf(own_name, sizeof own_name, KIND "shmcomm-tour-%ld", (long)getpid());
+    if (argc > 1)
+        name = argv[1];
+    if (strncmp(name, KIND, strlen(KIND)) != 0) {
+        fprintf(stderr, "posix: a name starts with " KIND "\n");
+        return EXIT_FAILURE;
+    }
+
+    /*
+     * By hand: shm_open, ftruncate, mmap, close. Here the object has its size
+     * before it has its name, so that nobody finds it half made.
+     * SHMC_EXCL: not if there is one already. 0600: for this user alone.
+     */
+    segment = shmc_segment_open(name, SIZE, SHMC_CREATE | SHMC_EXCL, 0600);
+    if (segment == NULL) {
+        perror("posix: shmc_segment_open");
+        return EXIT_FAILURE;
+    }
+    printf("posix: made and mapped %s, %zu bytes\n", name, shmc_segment_size(segment));
+    snprintf(path, sizeof path, "/dev/shm/%s", name + strlen(KIND));
+    look_for(path);
+
+    if (let_child_write(segment) == -1)
+        status = EXIT_FAILURE;
+
+    if (shmc_segment_sync(segment) == -1) { /* msync */
+        perror("posix: shmc_segment_sync");
+        status = EXIT_FAILURE;
+    } else {
+        printf("posix: synced, which changes nothing: there is no disk behind it\n");
+    }
+
+    if (shmc_segment_close(segment) == -1) { /* munmap */
+        perror("posix: shmc_segment_close");
+        status = EXIT_FAILURE;
+    }
+    printf("posix: unmapped, but it does not go by itself\n");
+    look_for(path);
+
+    if (shmc_remove(name) == -1) { /* shm_unlink */
+        perror("posix: shmc_remove");
+        status = EXIT_FAILURE;
+    } else {
+        printf("posix: removed %s\n", name);
+    }
+    look_for(path);
+
+    /* A signal that came meanwhile ends the program here. */
+    if (sigprocmask(SIG_SETMASK, &before, NULL) == -1) {
+        perror("posix: sigprocmask");
+        return EXIT_FAILURE;
+    }
+
+    /* Did all that we printed arrive? */
+    return ferror(stdout) ? EXIT_FAILURE : status;
+}

@@ -1,0 +1,148 @@
+/*
+ * Removes a System V segment while it is attached: nobody finds it any more,
+ * who has it keeps it, and the last one who detaches it frees it.
+ *
+ * ./removal NAME uses the segment of another name, such as sysv:0x1234.
+ */
+#define _XOPEN_SOURCE 700 /* sigprocmask and shared memory, under -std=c11 too */
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/shm.h>
+
+#include "shmcomm.h"
+
+#define NAME "sysv:../#2016" /* the key is ftok("../", 2016) */
+#define SIZE 4096
+
+/*
+ * A segment outlives its programs until somebody removes it. So while there is
+ * one, a signal must not end this program: it is held back until all is done.
+ * That is soon, for we wait for nothing meanwhile.
+ */
+static int hold_signals(sigset_t *before)
+{
+    /* Ctrl-C, kill, the terminal closed, nobody reads our output any more */
+    const int signals[] = {SIGINT, SIGTERM, SIGHUP, SIGPIPE};
+    sigset_t held;
+
+    if (sigemptyset(&held) == -1)
+        return -1;
+    for (size_t i = 0; i < sizeof signals / sizeof signals[0]; i++) {
+        if (sigaddset(&held, signals[i]) == -1)
+            return -1;
+    }
+    return sigprocmask(SIG_BLOCK, &held, before);
+}
+
+/* Like all that follow: 0, or -1 after saying what went wrong. */
+static int show(const char *when, const shmc_segment *segment, shmc_segment_info *info)
+{
+    if (shmc_segment_stat(segment, info) == -1) { /* shmctl(IPC_STAT) */
+        perror("removal: shmc_segment_stat");
+        return -1;
+    }
+    printf("removal: %s: key 0x%lx, attached %lld, removed %d\n", when,
+           (unsigned long)(unsigned)info->key, (long long)info->attached, info->removed);
+    return 0;
+}
+
+/* Nobody finds it: neither by its name nor, asking the kernel, by its key. */
+static int look_for_it(const char *name, key_t key)
+{
+    shmc_segment *other = shmc_segment_open(name, 0, 0, 0);
+
+    if (other != NULL) {
+        fprintf(stderr, "removal: somebody else has made a segment of that name\n");
+        if (shmc_segment_close(other) == -1)
+            perror("removal: shmc_segment_close");
+        return -1;
+    }
+    printf("removal: opening %s again: %s\n", name, strerror(errno));
+
+    if (shmget(key, 0, 0) != -1) {
+        fprintf(stderr, "removal: somebody else has made a segment of that key\n");
+        return -1;
+    }
+    printf("removal: shmget of the key it had: %s\n", strerror(errno));
+    return 0;
+}
+
+static void use_it(char *shared)
+{
+    const char text[] = "still here";
+
+    memcpy(shared, text, sizeof text);
+    printf("removal: wrote to it and read \"%.*s\"\n", SIZE, shared);
+}
+
+static int check_that_it_is_gone(int id)
+{
+    struct shmid_ds info;
+
+    if (shmctl(id, IPC_STAT, &info) != -1) {
+        fprintf(stderr, "removal: segment %d is still there\n", id);
+        return -1;
+    }
+    printf("removal: shmctl of the id it had: %s\n", strerror(errno));
+    return 0;
+}
+
+int main(int argc, char *argv[])
+{
+    const char *name = argc > 1 ? argv[1] : NAME;
+    sigset_t before;
+    shmc_segment *segment;
+    shmc_segment_info info, then;
+    int status = EXIT_SUCCESS;
+
+    /* Line by line also into a pipe, so that we can be followed. */
+    if (setvbuf(stdout, NULL, _IOLBF, BUFSIZ) != 0 || hold_signals(&before) == -1) {
+        fprintf(stderr, "removal: cannot set up output and signals\n");
+        return EXIT_FAILURE;
+    }
+
+    /* SHMC_EXCL: what is there already is not ours to remove. */
+    segment = shmc_segment_open(name, SIZE, SHMC_CREATE | SHMC_EXCL, 0600);
+    if (segment == NULL) {
+        int error = errno; /* fprintf may change it */
+        fprintf(stderr, "removal: %s: %s\n", name, strerror(error));
+        return EXIT_FAILURE;
+    }
+    if (show("at first", segment, &info) == -1)
+        status = EXIT_FAILURE;
+
+    if (shmc_remove(name) == -1) { /* shmctl(IPC_RMID) */
+        perror("removal: shmc_remove");
+        return EXIT_FAILURE;
+    }
+
+    if (status == EXIT_SUCCESS) {
+        if (show("after removal", segment, &then) == -1 || look_for_it(name, info.key) == -1)
+            status = EXIT_FAILURE;
+        use_it(shmc_segment_addr(segment));
+    }
+
+    /* shmdt: we were the last to have it, so this frees it */
+    if (shmc_segment_close(segment) == -1) {
+        perror("removal: shmc_segment_close");
+        status = EXIT_FAILURE;
+    }
+    if (status == EXIT_SUCCESS) {
+        printf("removal: detached\n");
+        if (check_that_it_is_gone(info.id) == -1)
+            status = EXIT_FAILURE;
+    }
+
+    /* A signal that came meanwhile ends the program here. */
+    if (sigprocmask(SIG_SETMASK, &before, NULL) == -1) {
+        perror("removal: sigprocmask");
+        return EXIT_FAILURE;
+    }
+
+    /* Did all that we printed arrive? */
+    return ferror(stdout) ? EXIT_FAILURE : status;
+}
