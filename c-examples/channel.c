@@ -22,6 +22,27 @@
 #define LETTERS 5
 #define PATIENCE 5000 /* milliseconds */
 
+/*
+ * A channel outlives its programs until somebody removes it. So while there is
+ * one, a signal must not end this program: it is held back until all is done,
+ * and each wait has its end.
+ */
+static int hold_signals(sigset_t *before)
+{
+    /* Ctrl-C, kill, the terminal closed, nobody reads our output any more */
+    const int signals[] = {SIGINT, SIGTERM, SIGHUP, SIGPIPE};
+    sigset_t held;
+
+    if (sigemptyset(&held) == -1)
+        return -1;
+    for (size_t i = 0; i < sizeof signals / sizeof signals[0]; i++) {
+        if (sigaddset(&held, signals[i]) == -1)
+            return -1;
+    }
+    return sigprocmask(SIG_BLOCK, &held, before);
+}
+
+
 /* Sends the letters from this one on; a first client is killed after two. */
 static int client(const char *name, int from)
 {
@@ -101,11 +122,12 @@ int main(int argc, char **argv)
     char own[64];
     const char *name = own;
     shmc_channel *channel;
+    sigset_t before;
     pid_t pid;
     int status = EXIT_FAILURE;
 
-    if (setvbuf(stdout, NULL, _IOLBF, BUFSIZ) != 0) {
-        fprintf(stderr, "channel: cannot set up output\n");
+    if (setvbuf(stdout, NULL, _IOLBF, BUFSIZ) != 0 || hold_signals(&before) == -1) {
+        fprintf(stderr, "channel: cannot set up output and signals\n");
         return EXIT_FAILURE;
     }
     if (argc > 1)
@@ -131,5 +153,11 @@ int main(int argc, char **argv)
         perror("server: remove");
         status = EXIT_FAILURE;
     }
-    return status;
+
+    /* A signal that came meanwhile ends the program here. */
+    if (sigprocmask(SIG_SETMASK, &before, NULL) == -1) {
+        perror("server: sigprocmask");
+        return EXIT_FAILURE;
+    }
+    return ferror(stdout) ? EXIT_FAILURE : status;
 }

@@ -21,6 +21,27 @@
 #define SIZE 256
 #define PATIENCE 5000 /* milliseconds */
 
+/*
+ * A semaphore outlives its programs until somebody removes it. So while there is
+ * one, a signal must not end this program: it is held back until all is done,
+ * and each wait has its end.
+ */
+static int hold_signals(sigset_t *before)
+{
+    /* Ctrl-C, kill, the terminal closed, nobody reads our output any more */
+    const int signals[] = {SIGINT, SIGTERM, SIGHUP, SIGPIPE};
+    sigset_t held;
+
+    if (sigemptyset(&held) == -1)
+        return -1;
+    for (size_t i = 0; i < sizeof signals / sizeof signals[0]; i++) {
+        if (sigaddset(&held, signals[i]) == -1)
+            return -1;
+    }
+    return sigprocmask(SIG_BLOCK, &held, before);
+}
+
+
 /* P: wait until the buffer is ours. */
 static int take(shmc_sem *semaphore, const char *who)
 {
@@ -94,12 +115,12 @@ int main(int argc, char **argv)
     const char *name = argc > 1 ? argv[1] : "sysv:.#83";
     shmc_segment *segment;
     shmc_sem *semaphore;
+    sigset_t before;
     pid_t other;
     int status;
 
-    /* Ctrl-C ends us on the spot: remove what an earlier run may have left. */
-    if (setvbuf(stdout, NULL, _IOLBF, BUFSIZ) != 0) {
-        fprintf(stderr, "semaphore: cannot set up output\n");
+    if (setvbuf(stdout, NULL, _IOLBF, BUFSIZ) != 0 || hold_signals(&before) == -1) {
+        fprintf(stderr, "semaphore: cannot set up output and signals\n");
         return EXIT_FAILURE;
     }
     segment = shmc_segment_open("anon:", SIZE, SHMC_CREATE, 0600);
@@ -134,5 +155,11 @@ int main(int argc, char **argv)
         perror("close");
         status = EXIT_FAILURE;
     }
-    return status;
+
+    /* A signal that came meanwhile ends the program here. */
+    if (sigprocmask(SIG_SETMASK, &before, NULL) == -1) {
+        perror("sigprocmask");
+        return EXIT_FAILURE;
+    }
+    return ferror(stdout) ? EXIT_FAILURE : status;
 }

@@ -477,12 +477,67 @@ fn the_programs_are_clean_under_valgrind() {
 }
 
 #[test]
+fn one_goes_on_when_the_other_is_killed_with_the_semaphore() {
+    let Some(tour) = Tour::new() else { return };
+    let name = format!("sysv:{}#83", tour.0.path().display());
+    for _ in 0..5 {
+        let (status, output) = Run::of(tour.named("semaphore", Some(&name))).finish();
+        assert!(status.success(), "{status}\n{output}");
+        let count = |text: &str| output.matches(text).count();
+        assert_eq!(count("child: wrote c, the buffer is "), 3, "{output}");
+        assert_eq!(
+            count("child: has the semaphore, and is killed\n"),
+            1,
+            "{output}"
+        );
+        let told = "parent: the child was killed; the semaphore is 1 again\n";
+        assert_eq!(count(told), 1, "{output}");
+        let last = output.lines().last().unwrap();
+        let text = last
+            .strip_prefix("parent: wrote P, the buffer is ")
+            .expect(&output);
+        let letters = |letter| text.matches(letter).count();
+        assert_eq!(
+            (letters('c'), letters('p'), letters('P')),
+            (3, 3, 1),
+            "{output}"
+        );
+        // SAFETY: takes no buffer.
+        let left = unsafe { libc::semget(tour.key(83), 0, 0) };
+        assert_eq!(left, -1, "{output}");
+    }
+}
+
+#[test]
+fn a_channel_goes_on_with_another_client() {
+    let Some(tour) = Tour::new() else { return };
+    let object = support::ObjectName::new();
+    for _ in 0..5 {
+        let (status, output) = Run::of(tour.named("channel", Some(&object.name()))).finish();
+        assert!(status.success(), "{status}\n{output}");
+        let received: Vec<_> = output
+            .lines()
+            .filter_map(|line| line.strip_prefix("server: received "))
+            .collect();
+        let all = ["\"A\"", "\"AA\"", "\"AAA\"", "\"AAAA\"", "\"AAAAA\""];
+        assert_eq!(received, all, "{output}");
+        assert_eq!(output.matches("client: is killed\n").count(), 1, "{output}");
+        assert_eq!(
+            output.matches("here is another one\n").count(),
+            1,
+            "{output}"
+        );
+        assert!(!object.path().exists(), "{output}");
+    }
+}
+
+#[test]
 fn make_tour_runs_to_its_end() {
     let Some(tour) = Tour::new() else { return };
     let (status, output) = Run::of(tour.make_with_segment("tour")).finish();
     assert!(status.success(), "{status}\n{output}");
     let headings = output.lines().filter(|line| line.starts_with("== "));
-    assert_eq!(headings.count(), 7, "{output}");
+    assert_eq!(headings.count(), 9, "{output}");
     for last in [
         "server: removed segment ",
         "private: removed segment ",
@@ -491,6 +546,8 @@ fn make_tour_runs_to_its_end() {
         "mapped-file: removed mapped-file-",
         "status: removed segment ",
         "removal: shmctl of the id it had: Invalid argument",
+        "parent: the child was killed; the semaphore is 1 again",
+        "server: received \"AAAAA\"",
     ] {
         let says = output.lines().any(|line| line.starts_with(last));
         assert!(says, "no \"{last}\" in\n{output}");
