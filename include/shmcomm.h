@@ -19,6 +19,9 @@
  *   file:PATH                     a mapped regular file
  *   anon:                         anonymous memory, for children of fork(2)
  *
+ * Timeouts are milliseconds on the monotonic clock, as in poll(2): -1 for ever,
+ * 0 not at all.
+ *
  * Functions return 0 or a pointer, or -1 or NULL and errno. Nothing is removed
  * but by shmc_remove, or where SHMC_RECLAIM asks for it: not by closing, not
  * at exit, not by a child.
