@@ -419,7 +419,7 @@ impl Channel {
 
     /// Sends a message, and waits for room: 0 not at all (EAGAIN), -1 for ever, else so many
     /// milliseconds (ETIMEDOUT).
-    #[inline]
+    #[inline(always)]
     pub fn send(&mut self, message: &[u8], timeout_ms: c_int) -> Result<(), Error> {
         let place = self.reserve(message.len(), timeout_ms)?;
         // SAFETY: reserved, of this length; no reference into shared memory exists.
@@ -429,7 +429,7 @@ impl Channel {
 
     /// Receives a message, and waits for it likewise; its length. EMSGSIZE where the buffer is
     /// smaller: the message stays.
-    #[inline]
+    #[inline(always)]
     pub fn receive(&mut self, buffer: &mut [u8], timeout_ms: c_int) -> Result<usize, Error> {
         let (message, length) = self.peek(timeout_ms)?;
         if length > buffer.len() {
@@ -448,7 +448,7 @@ impl Channel {
 
     /// Waits for room for a message, and gives the place to write it: as many bytes, valid until
     /// [`Self::commit`].
-    #[inline]
+    #[inline(always)]
     pub fn reserve(&mut self, length: usize, timeout_ms: c_int) -> Result<NonNull<u8>, Error> {
         self.begin(Side::Sender, timeout_ms)?;
         let place = match self.try_reserve(length as u64) {
@@ -467,7 +467,7 @@ impl Channel {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn try_reserve(&mut self, length: u64) -> Result<u64, Stop> {
         match &mut self.end {
             End::Sender(producer) => producer.reserve(&self.memory, length),
@@ -476,7 +476,7 @@ impl Channel {
     }
 
     /// Sends what was written where [`Self::reserve`] said: no longer than reserved.
-    #[inline]
+    #[inline(always)]
     pub fn commit(&mut self, length: usize) -> Result<(), Error> {
         let length = length as u64;
         match (&mut self.end, self.pending) {
@@ -494,7 +494,7 @@ impl Channel {
 
     /// Waits for a message, and gives its bytes where they are, and how many: until
     /// [`Self::release`]. Its sender can still change them.
-    #[inline]
+    #[inline(always)]
     pub fn peek(&mut self, timeout_ms: c_int) -> Result<(NonNull<u8>, usize), Error> {
         self.begin(Side::Receiver, timeout_ms)?;
         let found = match self.try_peek() {
@@ -513,7 +513,7 @@ impl Channel {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn try_peek(&mut self) -> Result<(u64, u64), Stop> {
         match &self.end {
             End::Receiver(consumer) => consumer.peek(&self.memory),
@@ -522,7 +522,7 @@ impl Channel {
     }
 
     /// Frees the message that [`Self::peek`] gave.
-    #[inline]
+    #[inline(always)]
     pub fn release(&mut self) -> Result<(), Error> {
         match (&mut self.end, self.pending) {
             (End::Receiver(consumer), Some(length)) if !self.endpoint.is_inherited() => {
@@ -544,7 +544,7 @@ impl Channel {
     }
 
     /// Before anything is reserved or peeked at. What is already is given up, or peeked at again.
-    #[inline]
+    #[inline(always)]
     fn begin(&mut self, side: Side, timeout_ms: c_int) -> Result<(), Error> {
         if self.side() != side || self.endpoint.is_inherited() {
             return Err(self.refused());
@@ -564,7 +564,7 @@ impl Channel {
     }
 
     /// After a message was sent or freed.
-    #[inline]
+    #[inline(always)]
     fn finish(&mut self) {
         self.pending = None;
         self.unlock();

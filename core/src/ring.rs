@@ -52,10 +52,12 @@ pub trait Words {
 }
 
 /// A position with the low bits of a count.
+#[inline(always)]
 fn pack(position: u64, count: u64) -> u64 {
     (position & !COUNT_BITS) | (count & COUNT_BITS)
 }
 
+#[inline(always)]
 fn position(word: u64) -> u64 {
     word & !COUNT_BITS
 }
@@ -66,6 +68,7 @@ pub fn count(word: u64, behind: u64) -> u64 {
 }
 
 /// How many bytes a record takes.
+#[inline(always)]
 fn record_size(length: u64) -> Option<u64> {
     length
         .checked_next_multiple_of(WORD)
@@ -99,11 +102,13 @@ impl From<Stop> for Errno {
 }
 
 /// A length word: one more than the length, so that 0 is no record.
+#[inline(always)]
 fn length_word(length: u64) -> u64 {
     length.wrapping_add(1)
 }
 
 /// The record at a position: its length and its size, checked; `None` if there is none.
+#[inline(always)]
 fn record_at(words: &impl Words, capacity: u64, position: u64) -> Result<Option<(u64, u64)>, Stop> {
     let word = words.length(position & offset_mask(capacity)).load(Acquire);
     let Some(length) = word.checked_sub(1) else {
@@ -116,6 +121,7 @@ fn record_at(words: &impl Words, capacity: u64, position: u64) -> Result<Option<
     Ok(Some((length, size)))
 }
 
+#[inline(always)]
 fn offset_mask(capacity: u64) -> u64 {
     capacity.wrapping_sub(1)
 }
@@ -181,7 +187,7 @@ impl Producer {
     }
 
     /// Where the bytes of the next message go, as an offset behind which `length` bytes are free.
-    #[inline]
+    #[inline(always)]
     pub fn reserve(&mut self, words: &impl Words, length: u64) -> Result<u64, Stop> {
         if length > longest(self.capacity) {
             return Err(Stop::TooLarge);
@@ -210,7 +216,7 @@ impl Producer {
     }
 
     /// Publishes the message whose bytes are where [`Self::reserve`] said; no longer than reserved.
-    #[inline]
+    #[inline(always)]
     pub fn publish(&mut self, words: &impl Words, length: u64) {
         let mask = offset_mask(self.capacity);
         let at = self.tail & mask;
@@ -247,7 +253,7 @@ impl Consumer {
     }
 
     /// The next message: the offset of its bytes, and its length.
-    #[inline]
+    #[inline(always)]
     pub fn peek(&self, words: &impl Words) -> Result<(u64, u64), Stop> {
         let (length, _) = record_at(words, self.capacity, self.head)?.ok_or(Stop::Wait)?;
         let offset = self.head.wrapping_add(WORD) & offset_mask(self.capacity);
@@ -255,7 +261,7 @@ impl Consumer {
     }
 
     /// Gives the room of the message of this length back, which [`Self::peek`] has found.
-    #[inline]
+    #[inline(always)]
     pub fn release(&mut self, words: &impl Words, length: u64) {
         let size = record_size(length).unwrap_or(WORD);
         self.head = self.head.wrapping_add(size);
