@@ -155,7 +155,8 @@ impl World {
             (0..2, _) => self.step_open(side),
             (2, Some(which)) => drop(self.handles[index(side)].remove(which)),
             (3, _) if self.random.one_in(4) && !self.damaged => {
-                *deaths += u64::from(death::one(self, side));
+                death::one(self, side);
+                *deaths += 1;
             }
             (4, _) if self.random.one_in(8) => self.damage(),
             (5..10, Some(which)) => self.ask(side, which),
@@ -176,11 +177,15 @@ impl World {
         assert!(started.elapsed() < PATIENCE, "{:?}", started.elapsed());
     }
 
-    pub fn is_open(&self, side: Side) -> bool {
+    fn is_open(&self, side: Side) -> bool {
         !self.handles[index(side)].is_empty()
     }
 
-    fn step_open(&mut self, side: Side) {
+    pub fn close(&mut self, side: Side) {
+        self.handles[index(side)].clear();
+    }
+
+    pub fn step_open(&mut self, side: Side) {
         let opened = self.open(side);
         let open = &mut self.handles[index(side)];
         match opened {
