@@ -416,7 +416,7 @@ impl World {
                 0 => 0,
                 1 => near,
                 2 => self.capacity.wrapping_add(near),
-                3 => (1 << 63) + near,
+                3 => (1_u64 << 63).wrapping_add(near),
                 4 => self.random.below(200),
                 5 => 0x8000_0000 | self.random.below(70),
                 _ => self.random.next(),
