@@ -56,6 +56,15 @@ pub struct Endpoint {
     slot: u32,
 }
 
+impl Drop for Endpoint {
+    fn drop(&mut self) {
+        // A child that was forked a moment ago may not have closed the file yet.
+        if !self.is_inherited() {
+            sys::unlock_bytes(self.file());
+        }
+    }
+}
+
 impl Endpoint {
     /// Takes an end, alone or shared; EBUSY where somebody else has it.
     pub fn claim(file: Descriptor, side: Side, shared: bool) -> Result<Self, Error> {

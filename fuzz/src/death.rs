@@ -32,11 +32,11 @@ fn progress() -> &'static Progress {
     }
 }
 
-/// Has a process come to this end, use it, and die; whether that was possible. The model then says
+/// Has a process come to this end, use it, and die; the model then says
 /// what is left: what the process had done, and perhaps one step more.
-pub fn one(world: &mut World, side: Side) -> bool {
-    if world.is_open(side) {
-        return false;
+pub fn one(world: &mut World, side: Side) {
+    if !world.shared {
+        world.close(side);
     }
     static PROGRESS: std::sync::OnceLock<&Progress> = std::sync::OnceLock::new();
     let progress = PROGRESS.get_or_init(progress);
@@ -72,6 +72,17 @@ pub fn one(world: &mut World, side: Side) -> bool {
         Side::Sender => world.sent,
         Side::Receiver => world.received,
     };
+    if by_itself && world.shared && world.random.one_in(2) {
+        // The others go on at once, whether or not somebody comes who takes the dead one's slot.
+        match side {
+            Side::Sender => world.sent += done,
+            Side::Receiver => world.received += done,
+        }
+        if world.random.one_in(2) {
+            world.step_open(side);
+        }
+        return;
+    }
     // Who comes next has the true count.
     let mut next = world.open(side).expect("the next process at this end");
     let info = if world.shared {
@@ -97,7 +108,6 @@ pub fn one(world: &mut World, side: Side) -> bool {
         Side::Sender => world.sent = after,
         Side::Receiver => world.received = after,
     }
-    true
 }
 
 /// The life of the process.

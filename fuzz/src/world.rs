@@ -155,7 +155,8 @@ impl World {
             (0..2, _) => self.step_open(side),
             (2, Some(which)) => drop(self.handles[index(side)].remove(which)),
             (3, _) if self.random.one_in(4) && !self.damaged => {
-                *deaths += u64::from(death::one(self, side));
+                death::one(self, side);
+                *deaths += 1;
             }
             (4, _) if self.random.one_in(8) => self.damage(),
             (5..10, Some(which)) => self.ask(side, which),
@@ -176,11 +177,15 @@ impl World {
         assert!(started.elapsed() < PATIENCE, "{:?}", started.elapsed());
     }
 
-    pub fn is_open(&self, side: Side) -> bool {
+    fn is_open(&self, side: Side) -> bool {
         !self.handles[index(side)].is_empty()
     }
 
-    fn step_open(&mut self, side: Side) {
+    pub fn close(&mut self, side: Side) {
+        self.handles[index(side)].clear();
+    }
+
+    pub fn step_open(&mut self, side: Side) {
         let opened = self.open(side);
         let open = &mut self.handles[index(side)];
         match opened {
@@ -411,7 +416,7 @@ impl World {
                 0 => 0,
                 1 => near,
                 2 => self.capacity.wrapping_add(near),
-                3 => (1 << 63) + near,
+                3 => (1_u64 << 63).wrapping_add(near),
                 4 => self.random.below(200),
                 5 => 0x8000_0000 | self.random.below(70),
                 _ => self.random.next(),

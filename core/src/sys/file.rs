@@ -265,6 +265,15 @@ pub fn lock_byte(file: &Descriptor, at: i64, kind: ByteLock) -> Result<(), Errno
     checked(unsafe { libc::fcntl(file.0, libc::F_OFD_SETLK, &raw const lock) })
 }
 
+/// Gives up all locks of bytes, also where another process still has the open file.
+pub fn unlock_bytes(file: &Descriptor) {
+    let mut lock = byte(0, libc::F_UNLCK);
+    // To the end, wherever that is.
+    lock.l_len = 0;
+    // SAFETY: the pointer is valid.
+    unsafe { libc::fcntl(file.0, libc::F_OFD_SETLK, &raw const lock) };
+}
+
 /// Whether another open file has a lock of the byte.
 pub fn is_byte_locked(file: &Descriptor, at: i64) -> Result<bool, Errno> {
     let mut lock = byte(at, libc::F_WRLCK);

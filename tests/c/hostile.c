@@ -1,0 +1,253 @@
+/* Uses a channel whose memory another process overwrites meanwhile.
+ *
+ * hostile PATH SECONDS SEED [s]: the channel's object is PATH; s: shared ends.
+ * Ends with 0 unless a call touches what is not the channel's (then by SIGSEGV), gives more than there
+ * is, fails by an unexpected errno, or takes longer than its timeout. */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "shmcomm.h"
+
+#define CAPACITY 8192
+#define HEADER 4096
+#define GUARD (1 << 20)
+#define PATIENCE_MS 5000
+#define ENDS 4
+
+/* mmap(2) for the library: what it reserves without access gets more of that on both sides. */
+static struct { char *start; size_t length; } mapped[8];
+
+void *mmap(void *address, size_t length, int protection, int flags, int file, off_t offset)
+{
+    int guarded = !address && protection == PROT_NONE && (flags & MAP_NORESERVE);
+    size_t extra = guarded ? GUARD : 0;
+    long got = syscall(SYS_mmap, address, length + 2 * extra, protection, flags, file, offset);
+    if (got == -1 || !guarded)
+        return (void *)got;
+    for (int i = 0; i < 8; i++)
+        if (!mapped[i].start) {
+            mapped[i].start = (char *)got + GUARD;
+            mapped[i].length = length;
+            return mapped[i].start;
+        }
+    abort();
+}
+
+int munmap(void *address, size_t length)
+{
+    for (int i = 0; i < 8; i++)
+        if (mapped[i].start == address) {
+            if (mapped[i].length != length)
+                abort();
+            mapped[i].start = NULL;
+            return (int)syscall(SYS_munmap, (char *)address - GUARD, length + 2 * GUARD);
+        }
+    return (int)syscall(SYS_munmap, address, length);
+}
+
+static int is_mapped(const char *start, size_t length)
+{
+    for (int i = 0; i < 8; i++)
+        if (mapped[i].start && start >= mapped[i].start && length <= mapped[i].length &&
+            start + length <= mapped[i].start + mapped[i].length)
+            return 1;
+    return 0;
+}
+
+static uint64_t state;
+
+static uint64_t random64(void)
+{
+    state += 0x9e3779b97f4a7c15;
+    uint64_t bits = state;
+    bits = (bits ^ (bits >> 30)) * 0xbf58476d1ce4e5b9;
+    bits = (bits ^ (bits >> 27)) * 0x94d049bb133111eb;
+    return bits ^ (bits >> 31);
+}
+
+static double now_ms(void)
+{
+    struct timespec time;
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    return time.tv_sec * 1e3 + time.tv_nsec / 1e6;
+}
+
+static void fail(const char *what, long value)
+{
+    fprintf(stderr, "%s: %ld, errno %d\n", what, value, errno);
+    exit(1);
+}
+
+/* Where the words of the header are: see `at` in channel.rs. */
+static const size_t words[] = {0, 64, 72, 128, 136, 192, 256, 320, 384, 448, 452, 456};
+
+static uint64_t adversarial(void)
+{
+    uint64_t near = random64() % 40 - 20;
+    switch (random64() % 8) {
+    case 0: return 0;
+    case 1: return near;
+    case 2: return CAPACITY + near;
+    case 3: return CAPACITY - 15 + near % 3;
+    case 4: return (1ULL << 63) + near;
+    case 5: return random64() % 130;
+    case 6: return 0x80000000ULL | random64() % 130;
+    default: return random64();
+    }
+}
+
+static void attack(const char *path)
+{
+    /* It does not outlive a failure. */
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    int file = open(path, O_RDWR);
+    char *memory = mmap(NULL, HEADER + CAPACITY, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
+    if (file < 0 || memory == MAP_FAILED)
+        _exit(1);
+    for (;;) {
+        for (uint64_t burst = random64() % 1000; burst > 0; burst--) {
+            size_t at = HEADER + random64() % (CAPACITY / 8) * 8;
+            if (random64() % 2)
+                at = words[random64() % (sizeof words / sizeof *words)];
+            if (at == 0 && random64() % 100)
+                continue;
+            uint64_t value = adversarial();
+            memcpy(memory + at, &value, at == 448 || at == 452 ? 4 : 8);
+        }
+        if (random64() % 4 == 0)
+            for (size_t at = HEADER; at < HEADER + CAPACITY; at += 8) {
+                uint64_t one = random64() % 2 ? 1 : adversarial();
+                memcpy(memory + at, &one, 8);
+            }
+        struct timespec pause = {0, (long)(random64() % 300000)};
+        nanosleep(&pause, NULL);
+    }
+}
+
+static char buffer[2 * CAPACITY];
+static long calls, successes;
+
+/* Whether a call succeeded; the errno must be one that is documented for damage or for waiting. */
+static int check(const char *what, int succeeded, double started, int timeout)
+{
+    int errnum = errno;
+    double took = now_ms() - started;
+    calls++;
+    if (took > timeout + PATIENCE_MS)
+        fail(what, (long)took);
+    if (succeeded) {
+        successes++;
+        return 1;
+    }
+    if (errnum != EAGAIN && errnum != ETIMEDOUT && errnum != EPIPE && errnum != EBADMSG &&
+        errnum != EMSGSIZE)
+        fail(what, errnum);
+    return 0;
+}
+
+static void use(struct shmc_channel *channel, int sends)
+{
+    int timeout = random64() % 8 ? 0 : (int)(random64() % 4);
+    size_t length = random64() % 10 ? random64() % 200 : random64() % (CAPACITY + 20);
+    double started = now_ms();
+    struct shmc_channel_info info;
+    errno = 0;
+    if (random64() % 10 == 0) {
+        if (shmc_channel_stat(channel, &info) || info.capacity != CAPACITY || info.used > CAPACITY)
+            fail("stat", (long)info.used);
+        check("stat", 1, started, 0);
+    } else if (sends && random64() % 2) {
+        check("send", shmc_send(channel, buffer, length, timeout) == 0, started, timeout);
+    } else if (sends) {
+        char *place = shmc_reserve(channel, length, timeout);
+        if (!check("reserve", place != NULL, started, timeout))
+            return;
+        if (!is_mapped(place, length))
+            fail("reserved outside", place - mapped[0].start);
+        memset(place, (int)random64(), length);
+        if (random64() % 2 && shmc_commit(channel, random64() % (length + 1)))
+            fail("commit", (long)length);
+    } else if (random64() % 2) {
+        size_t size = random64() % 2 ? CAPACITY : random64() % 200;
+        memset(buffer + size, 0x5a, 64);
+        ssize_t got = shmc_recv(channel, buffer, size, timeout);
+        if (check("recv", got >= 0, started, timeout) && (size_t)got > size)
+            fail("received more than fits", (long)got);
+        for (int i = 0; i < 64; i++)
+            if (buffer[size + i] != 0x5a)
+                fail("wrote behind the buffer", i);
+    } else {
+        const char *place = shmc_peek(channel, &length, timeout);
+        if (!check("peek", place != NULL, started, timeout))
+            return;
+        if (length > CAPACITY - 16 || !is_mapped(place, length))
+            fail("peeked outside", (long)length);
+        memcpy(buffer, place, length);
+        if (random64() % 2 && shmc_release(channel))
+            fail("release", (long)length);
+    }
+}
+
+static void round_of(const char *path, int shared)
+{
+    char name[256];
+    struct shmc_channel *ends[ENDS] = {NULL};
+    snprintf(name, sizeof name, "file:%s", path);
+    unlink(path);
+    for (int i = 0; i < ENDS; i++) {
+        int side = i % 2 ? SHMC_RECV : SHMC_SEND;
+        if (i >= 2 && !shared)
+            break;
+        ends[i] = shmc_channel_open(name, CAPACITY, side | SHMC_CREATE | shared, 0600);
+        if (!ends[i])
+            fail("open", i);
+    }
+    pid_t attacker = fork();
+    if (attacker == 0)
+        attack(path);
+    double end = now_ms() + 100;
+    while (now_ms() < end) {
+        int i = (int)(random64() % (shared ? ENDS : 2));
+        int side = i % 2 ? SHMC_RECV : SHMC_SEND;
+        if (random64() % 50 == 0) {
+            double started = now_ms();
+            shmc_channel_close(ends[i]);
+            ends[i] = shmc_channel_open(name, 0, side | shared, 0600);
+            check("open", ends[i] != NULL, started, 0);
+        }
+        if (ends[i])
+            use(ends[i], i % 2 == 0);
+    }
+    int status;
+    kill(attacker, SIGKILL);
+    if (waitpid(attacker, &status, 0) != attacker || !WIFSIGNALED(status))
+        fail("attacker", status);
+    for (int i = 0; i < ENDS; i++)
+        shmc_channel_close(ends[i]);
+    unlink(path);
+}
+
+int main(int argc, char **argv)
+{
+    if (argc < 4)
+        return 2;
+    state = strtoull(argv[3], NULL, 0);
+    double end = now_ms() + atof(argv[2]) * 1e3;
+    do
+        round_of(argv[1], argc > 4 ? SHMC_SHARED : 0);
+    while (now_ms() < end);
+    printf("%ld calls, %ld successes\n", calls, successes);
+    return successes > 0 && successes < calls ? 0 : 3;
+}
