@@ -137,9 +137,9 @@ fn a_channel_holds_what_it_says() {
     for name in driver.names() {
         let longest = (4096 - 16).to_string();
         let open = ["open", &name, "4096", "sc", "0600"];
-        let too_long = ["sendn", "1", "4081", "reserve", "x", "4081", "0"];
+        let too_long = ["sendn", "1", "4081", "0", "reserve", "x", "4081", "0"];
         let fill = [
-            "sendn", "1", &longest, "sendn", "9", "0", "send", "x", "0", "stat",
+            "sendn", "1", &longest, "0", "sendn", "9", "0", "0", "send", "x", "0", "stat",
         ];
         let sent = driver.run(&[&open[..], &too_long, &fill].concat());
         let (large, full) = (
@@ -164,9 +164,11 @@ fn a_channel_holds_what_it_says() {
         driver.run(&["remove", &name]);
 
         for (length, count) in [("0", 511), ("8", 255), ("100", 36)] {
-            let sent = driver.run(&["open", &name, "4000", "sc", "0600", "sendn", "9999", length]);
+            let sent = driver.run(&[
+                "open", &name, "4000", "sc", "0600", "sendn", "9999", length, "0",
+            ]);
             assert_eq!(sent, format!("open: ok\nsendn: {count}\n"), "{length}");
-            let received = driver.run(&["open", &name, "0", "r", "0", "recvn"]);
+            let received = driver.run(&["open", &name, "0", "r", "0", "recvn", "0"]);
             assert_eq!(
                 received,
                 format!("open: ok\nrecvn: {count}, errno {}\n", libc::EAGAIN)
@@ -331,7 +333,7 @@ fn waiting_ends_by_a_message_by_time_or_because_the_other_is_gone() {
 
     // The receiver is gone: the sender is told when the channel is full.
     let send = [
-        "open", name, "0", "s", "0", "sendn", "1", "4080", "send", "x", "-1",
+        "open", name, "0", "s", "0", "sendn", "1", "4080", "0", "send", "x", "-1",
     ];
     let (output, _) = timed(&send);
     let full = failed("send", libc::EPIPE);
@@ -340,7 +342,7 @@ fn waiting_ends_by_a_message_by_time_or_because_the_other_is_gone() {
     // A new one makes it usable again.
     let waiting = driver.spawn(&["open", name, "0", "s", "0", "pause", "send", "again", "-1"]);
     drop(waiting);
-    let output = driver.run(&["open", name, "0", "r", "0", "recvn"]);
+    let output = driver.run(&["open", name, "0", "r", "0", "recvn", "0"]);
     assert_eq!(
         output,
         format!("open: ok\nrecvn: 1, errno {}\n", libc::EAGAIN)
@@ -368,7 +370,7 @@ fn a_death_ends_the_others_waiting() {
 
     let mut receiver = driver.start(&["open", name, "0", "r", "0", "pause"]);
     let open = [
-        "open", name, "0", "s", "0", "sendn", "1", "4080", "send", "x", "-1",
+        "open", name, "0", "s", "0", "sendn", "1", "4080", "0", "send", "x", "-1",
     ];
     let sender = driver.spawn(&open);
     thread::sleep(Duration::from_millis(200));
@@ -382,7 +384,7 @@ fn a_full_channel_goes_on_when_there_is_room() {
     let driver = Driver::new();
     let name = &driver.object.name();
     let open = [
-        "open", name, "4096", "sc", "0600", "sendn", "1", "4080", "send", "next", "5000",
+        "open", name, "4096", "sc", "0600", "sendn", "1", "4080", "0", "send", "next", "5000",
     ];
     let sender = driver.spawn(&open);
     thread::sleep(Duration::from_millis(200));
@@ -421,13 +423,13 @@ fn several_share_an_end_and_nothing_is_lost() {
     let name = &driver.object.name();
     driver.run(&["open", name, "1000000", "sch", "0600"]);
     let senders: Vec<_> = (0..4)
-        .map(|_| driver.spawn(&["open", name, "0", "sh", "0", "sendn", "2000", "24"]))
+        .map(|_| driver.spawn(&["open", name, "0", "sh", "0", "sendn", "2000", "24", "5000"]))
         .collect();
     for sender in senders {
         assert_eq!(output(sender), "open: ok\nsendn: 2000\n");
     }
     let receivers: Vec<_> = (0..4)
-        .map(|_| driver.spawn(&["open", name, "0", "rh", "0", "recvn"]))
+        .map(|_| driver.spawn(&["open", name, "0", "rh", "0", "recvn", "1000"]))
         .collect();
     let received: u32 = receivers
         .into_iter()

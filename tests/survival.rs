@@ -8,8 +8,9 @@ use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
-use support::ptrace::{Step, count_between, kill_after, kill_between};
+use support::ptrace::{Step, count_between, kill_after, kill_between, stop_between};
 use support::{Child, Link, ObjectName, Sandbox};
 
 struct Driver {
@@ -190,7 +191,7 @@ killed_in! {
         open: Open::Receiving("two"),
     };
     send_at_the_seam: Killed {
-        before: "open NAME 4096 scFLAGS 0600 sendn 1 4056 close open NAME 0 rFLAGS 0 small 4096 \
+        before: "open NAME 4096 scFLAGS 0600 sendn 1 4056 0 close open NAME 0 rFLAGS 0 small 4096 \
             close open NAME 0 sFLAGS 0 send one 0",
         victim: "open NAME 0 sFLAGS 0 mark send two-goes-over-the-seam-of-the-ring 0",
         kept: &["one"],
@@ -246,6 +247,74 @@ fn send_to_one_that_sleeps() {
     }
     assert!(kills > 50, "{kills} kills");
     println!("send to one that sleeps: killed at {kills} instructions");
+}
+
+/// Stops a sender at each instruction of a send: its receiver neither hangs nor sees half a message.
+#[test]
+fn stopped_while_it_sends() {
+    let driver = Driver::new();
+    let send = "open NAME 4096 sc 0600 send one 0 mark send two 0";
+    let mut with = 0;
+    for instructions in 0.. {
+        let mut output = String::new();
+        let mut victim = driver.command(send);
+        let returned = stop_between(victim.stdout(Stdio::null()), instructions, || {
+            let receive = "open NAME 0 r 0 recv 0 recv 0 recv 0 recv 1";
+            let begin = Instant::now();
+            output = driver.run(receive);
+            assert!(begin.elapsed() < Duration::from_secs(5), "{instructions}");
+        });
+        if returned.unwrap() {
+            driver.remove();
+            assert!(instructions > 50 && with > 0, "{instructions}, {with}");
+            println!("stopped at {instructions} instructions");
+            break;
+        }
+        let again = format!("recv: errno {}", libc::EAGAIN);
+        let late = format!("recv: errno {}", libc::ETIMEDOUT);
+        let lines: Vec<_> = output.lines().collect();
+        match lines[..] {
+            ["open: ok", "recv: \"one\"", second, third, last] => {
+                assert_eq!(
+                    (third, last),
+                    (&again[..], &late[..]),
+                    "{instructions}: {output}"
+                );
+                assert!(second == again || second == "recv: \"two\"", "{output}");
+                with += u32::from(second != again);
+            }
+            _ => panic!("{instructions}: {output}"),
+        }
+        driver.remove();
+    }
+}
+
+/// What a process had taken of a semaphore is there again, at whatever instruction it is killed.
+#[test]
+fn killed_with_a_semaphore() {
+    let sandbox = Sandbox::new();
+    let program = support::build(
+        support::cc().arg("-O2").arg(support::source("taker.c")),
+        Link::Static,
+        &sandbox.join("taker"),
+    );
+    let name = format!("sysv:{}#1", sandbox.path().display());
+    let command = |calls: &[&str]| {
+        let mut command = sandbox.command(&program);
+        command.arg(&name).args(calls);
+        command
+    };
+    for calls in [&["wait"][..], &["wait", "post"]] {
+        for instructions in 0.. {
+            let returned = kill_between(&mut command(calls), instructions).unwrap();
+            support::run(&mut command(&["free"]));
+            if returned {
+                assert!(instructions > 20, "{instructions}");
+                println!("{calls:?}: killed at {instructions} instructions");
+                break;
+            }
+        }
+    }
 }
 
 /// Unpublished objects that a file system without unnamed files would have.

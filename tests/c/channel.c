@@ -81,14 +81,15 @@ int main(int argc, char **argv)
                                   (int)number(argv[i + 2])));
             i += 2;
         } else if (strcmp(what, "sendn") == 0) {
-            /* so many messages of that length: how many were sent */
+            /* so many messages of that length, and a timeout: how many were sent */
             long count = number(argv[i + 1]);
             long sent = 0;
 
-            while (sent < count && shmc_send(channel, buffer, (size_t)number(argv[i + 2]), 0) == 0)
+            while (sent < count && shmc_send(channel, buffer, (size_t)number(argv[i + 2]),
+                                             (int)number(argv[i + 3])) == 0)
                 sent++;
             printf("sendn: %ld\n", sent);
-            i += 2;
+            i += 3;
         } else if (strcmp(what, "recv") == 0) {
             ssize_t length = shmc_recv(channel, buffer, sizeof buffer, (int)number(argv[++i]));
 
@@ -98,10 +99,11 @@ int main(int argc, char **argv)
             else
                 printf("recv: \"%.*s\"\n", (int)length, buffer);
         } else if (strcmp(what, "recvn") == 0) {
-            /* all that there is: how many messages */
+            /* all that come within a timeout: how many messages */
+            int timeout = (int)number(argv[++i]);
             long count = 0;
 
-            while (shmc_recv(channel, buffer, sizeof buffer, 0) >= 0)
+            while (shmc_recv(channel, buffer, sizeof buffer, timeout) >= 0)
                 count++;
             printf("recvn: %ld, errno %d\n", count, errno);
         } else if (strcmp(what, "small") == 0) {

@@ -42,14 +42,24 @@ pub fn kill_after(command: &mut Command, steps: u64, step: Step) -> io::Result<b
 /// Starts a process, lets it run to the first SIGUSR1 it sends itself, then so many instructions
 /// further, and kills it there; whether it had come to a second SIGUSR1, or to its end, before.
 ///
-/// It must be called from a thread that makes no other children meanwhile.
+/// It must be called from a thread that waits for no other children meanwhile.
 pub fn kill_between(command: &mut Command, instructions: u64) -> io::Result<bool> {
+    stop_between(command, instructions, || {})
+}
+
+/// As [`kill_between`], and before it kills the process it does something while that is stopped.
+pub fn stop_between(
+    command: &mut Command,
+    instructions: u64,
+    meanwhile: impl FnOnce(),
+) -> io::Result<bool> {
     let mut traced = Traced::start(command)?;
     for _ in 0..instructions {
         if !traced.step()? {
             return Ok(true);
         }
     }
+    meanwhile();
     Ok(false)
 }
 
