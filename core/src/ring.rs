@@ -391,6 +391,15 @@ mod tests {
             let consumer = Consumer::resume(&block, CAPACITY, 0);
             assert_eq!(consumer.peek(&block), Err(Stop::Corrupt));
         }
+        // A receiver ahead of all that was sent.
+        for head in [CAPACITY, u64::MAX] {
+            let block = Block::new(CAPACITY);
+            let mut producer = Producer::resume(&block, CAPACITY, 0).unwrap();
+            producer.reserve(&block, 96).unwrap();
+            producer.publish(&block, 96);
+            block.head.store(head, SeqCst);
+            assert_eq!(producer.reserve(&block, 96), Err(Stop::Corrupt));
+        }
         // A circle of records that never ends.
         for offset in 0..CAPACITY / WORD {
             block.length(offset * WORD).store(1, SeqCst);
