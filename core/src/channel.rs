@@ -1,11 +1,11 @@
 //! Layer 3: a channel of messages, for two processes or several, which survives the death of either
 //! at any instruction.
 //!
-//! The memory is a page of words and the [ring](crate::ring), mapped twice so that no message ever
-//! has a seam. Who sends or receives is known by the [endpoint](crate::endpoint).
+//! The memory is a page of words and the [ring], mapped twice so that no message ever
+//! has a seam. Who sends or receives is known by `endpoint.rs`.
 //!
 //! Nobody makes a system call while both sides are busy. Who has to wait spins for a moment, then
-//! says so in its sleep word and sleeps, by the [handshake](crate::handshake); the other side looks
+//! says so in its sleep word and sleeps, by the [handshake]; the other side looks
 //! at that word after each message.
 
 use core::ffi::c_int;
@@ -110,8 +110,8 @@ impl Memory {
         };
         // A mapping holds the file open, and so its locks: a child must not have it.
         // SAFETY: mapped, of this size.
-        Call::Madvise
-            .of(unsafe { sys::advise(base.cast(), memory.mapped(), Advice::NotForChildren) })?;
+        let kept = unsafe { sys::advise(base.cast(), memory.mapped(), Advice::NotForChildren) };
+        Call::Madvise.of(kept)?;
         Ok(memory)
     }
 
