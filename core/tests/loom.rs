@@ -10,7 +10,11 @@
 //! are release stores).
 #![cfg(loom)]
 #![allow(missing_docs, clippy::unwrap_used, clippy::indexing_slicing)]
-#![allow(clippy::arithmetic_side_effects, clippy::panic, clippy::expect_used)]
+#![allow(
+    clippy::arithmetic_side_effects,
+    clippy::panic,
+    clippy::arc_with_non_send_sync
+)]
 
 use std::cell::Cell;
 use std::sync::Arc;
