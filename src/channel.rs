@@ -20,6 +20,9 @@ pub const SHMC_RECV: c_int = 512;
 /// its own. All of them say so.
 pub const SHMC_SHARED: c_int = 1024;
 
+/// No memory holds more.
+const MOST_BYTES: usize = isize::MAX as usize;
+
 /// One end of a channel. It belongs to the process that opened it.
 pub struct shmc_channel(Channel);
 
@@ -129,8 +132,8 @@ pub unsafe extern "C" fn shmc_send(
     let message = match (msg.is_null(), len) {
         (_, 0) => &[],
         (true, _) => return errno::failed(errno::invalid()),
-        // SAFETY: the caller's promise; a length beyond isize::MAX is never copied.
-        (false, _) => unsafe { slice::from_raw_parts(msg.cast::<u8>(), len) },
+        // SAFETY: the caller's promise. What no memory can hold is too large without its last byte.
+        (false, _) => unsafe { slice::from_raw_parts(msg.cast::<u8>(), len.min(MOST_BYTES)) },
     };
     done(channel.0.send(message, timeout_ms))
 }
@@ -166,7 +169,7 @@ pub unsafe extern "C" fn shmc_recv(
         (_, 0) => &mut [],
         (true, _) => return errno::failed(errno::invalid()) as ssize_t,
         // SAFETY: the caller's promise.
-        (false, _) => unsafe { slice::from_raw_parts_mut(buf.cast::<u8>(), size) },
+        (false, _) => unsafe { slice::from_raw_parts_mut(buf.cast::<u8>(), size.min(MOST_BYTES)) },
     };
     match channel.0.receive(buffer, timeout_ms) {
         Ok(length) => length as ssize_t,
