@@ -374,7 +374,9 @@ fn open_at_instructions_spread_over_it() {
                     let instruction = number * instructions / KILLS;
                     let mut victim = driver.command(make);
                     let ended = kill_between(victim.stdout(Stdio::null()), instruction).unwrap();
-                    assert!(!ended, "{instruction} of {instructions}");
+                    // The next process does not take exactly as many.
+                    let near_the_end = instruction > instructions / 100 * 98;
+                    assert!(!ended || near_the_end, "{instruction} of {instructions}");
                     assert_usable(&driver, instruction, false);
                 }
                 if thread == 0 {
