@@ -2,7 +2,7 @@
 #![allow(non_camel_case_types)]
 
 use core::ffi::{c_char, c_int, c_void};
-use core::ptr::{self, NonNull};
+use core::ptr::NonNull;
 use core::slice;
 
 use libc::{mode_t, ssize_t};
@@ -78,8 +78,7 @@ pub unsafe extern "C" fn shmc_channel_open(
         _ => None,
     };
     let (Some(side), 0) = (side, flags & !ALL) else {
-        errno::set(errno::invalid());
-        return ptr::null_mut();
+        return errno::null(errno::invalid());
     };
     let options = Options {
         side,
@@ -93,10 +92,7 @@ pub unsafe extern "C" fn shmc_channel_open(
     let channel = unsafe { parse(name) }.and_then(|name| options.open(name));
     match channel.and_then(|channel| heap::to_heap(shmc_channel(channel))) {
         Ok(channel) => channel.as_ptr(),
-        Err(error) => {
-            errno::set(error);
-            ptr::null_mut()
-        }
+        Err(error) => errno::null(error),
     }
 }
 
@@ -191,16 +187,21 @@ pub unsafe extern "C" fn shmc_reserve(
     timeout_ms: c_int,
 ) -> *mut c_void {
     // SAFETY: the caller's promise.
-    let place = match unsafe { channel.as_mut() } {
-        Some(channel) => channel.0.reserve(len, timeout_ms),
-        None => Err(errno::invalid()),
+    let Some(channel) = (unsafe { channel.as_mut() }) else {
+        return errno::null(errno::invalid());
     };
-    match place {
+    match channel.0.reserve_at_once(len) {
+        Some(place) => place.as_ptr().cast(),
+        None => reserve_or_wait(&mut channel.0, len, timeout_ms),
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn reserve_or_wait(channel: &mut Channel, len: usize, timeout_ms: c_int) -> *mut c_void {
+    match channel.reserve_or_wait(len, timeout_ms) {
         Ok(place) => place.as_ptr().cast(),
-        Err(error) => {
-            errno::set(error);
-            ptr::null_mut()
-        }
+        Err(error) => errno::null(error),
     }
 }
 
@@ -238,20 +239,29 @@ pub unsafe extern "C" fn shmc_peek(
     timeout_ms: c_int,
 ) -> *const c_void {
     // SAFETY: the caller's promise.
-    let found = match (unsafe { channel.as_mut() }, NonNull::new(len)) {
-        (Some(channel), Some(len)) => channel.0.peek(timeout_ms).map(|found| (found, len)),
-        _ => Err(errno::invalid()),
+    let (Some(channel), Some(len)) = (unsafe { channel.as_mut() }, NonNull::new(len)) else {
+        return errno::null(errno::invalid());
     };
-    match found {
-        Ok(((message, length), len)) => {
+    match channel.0.peek_at_once() {
+        Some((message, length)) => {
             // SAFETY: not NULL, and the caller's promise.
             unsafe { len.write(length) };
             message.as_ptr().cast()
         }
-        Err(error) => {
-            errno::set(error);
-            ptr::null()
+        None => peek_or_wait(&mut channel.0, len, timeout_ms),
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn peek_or_wait(channel: &mut Channel, len: NonNull<usize>, timeout_ms: c_int) -> *const c_void {
+    match channel.peek_or_wait(timeout_ms) {
+        Ok((message, length)) => {
+            // SAFETY: not NULL, and a promise of who calls shmc_peek.
+            unsafe { len.write(length) };
+            message.as_ptr().cast()
         }
+        Err(error) => errno::null(error),
     }
 }
 

@@ -1,6 +1,7 @@
 //! Errors as C sees them: a value that says so, and `errno`.
 
 use core::ffi::c_int;
+use core::ptr;
 
 use shmcomm_core::{Call, Errno, Error};
 
@@ -10,13 +11,23 @@ pub fn invalid() -> Error {
 }
 
 #[cold]
+#[inline(never)]
 pub fn set(error: Error) {
     error.errno().set();
 }
 
 /// Sets `errno`, and is what a function returns then.
 #[cold]
+#[inline(never)]
 pub fn failed(error: Error) -> c_int {
     set(error);
     -1
+}
+
+/// The same of a function that returns a pointer.
+#[cold]
+#[inline(never)]
+pub fn null<T>(error: Error) -> *mut T {
+    set(error);
+    ptr::null_mut()
 }

@@ -2,7 +2,7 @@
 #![allow(non_camel_case_types)]
 
 use core::ffi::{c_char, c_int};
-use core::ptr::{self, NonNull};
+use core::ptr::NonNull;
 
 use libc::mode_t;
 use shmcomm_core::mutex::Acquired;
@@ -78,10 +78,7 @@ pub unsafe extern "C" fn shmc_sem_open(
     let semaphore = unsafe { parse(name) }.and_then(|name| open(name, value, flags, mode));
     match semaphore.and_then(|semaphore| heap::to_heap(shmc_sem(semaphore))) {
         Ok(semaphore) => semaphore.as_ptr(),
-        Err(error) => {
-            errno::set(error);
-            ptr::null_mut()
-        }
+        Err(error) => errno::null(error),
     }
 }
 

@@ -151,10 +151,7 @@ pub unsafe extern "C" fn shmc_segment_open(
     let segment = unsafe { parse(name) }.and_then(|name| open(name, size, flags, mode));
     match segment.and_then(|segment| heap::to_heap(shmc_segment(segment))) {
         Ok(segment) => segment.as_ptr(),
-        Err(error) => {
-            errno::set(error);
-            ptr::null_mut()
-        }
+        Err(error) => errno::null(error),
     }
 }
 

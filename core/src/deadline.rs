@@ -42,6 +42,12 @@ impl Deadline {
         }
     }
 
+    /// How long until then, or at most so many nanoseconds.
+    pub fn remaining_at_most(self, most: i64) -> i64 {
+        self.remaining_ns()
+            .map_or(most, |remaining| remaining.min(most))
+    }
+
     /// Whether it has come.
     pub fn has_passed(self) -> bool {
         self.remaining_ns() == Some(0)

@@ -99,15 +99,31 @@ impl Endpoint {
         self.slot
     }
 
-    /// The channel's file.
-    pub fn file(&self) -> &Descriptor {
+    /// Whether others may have this end too.
+    #[inline(always)]
+    pub fn is_shared(&self) -> bool {
+        self.slot != 0
+    }
+
+    /// Whether this process has it, and nobody else.
+    #[inline(always)]
+    pub fn is_exclusive(&self) -> bool {
+        !self.is_shared() && !self.is_inherited()
+    }
+
+    fn file(&self) -> &Descriptor {
         &self.file.file
     }
 
     /// Whether anybody holds the other end.
     pub fn has_peer(&self) -> bool {
+        self.is_held(self.side.other())
+    }
+
+    /// Whether anybody holds this end or the other.
+    pub fn is_held(&self, side: Side) -> bool {
         // If the kernel does not say, somebody may.
-        sys::is_byte_locked(self.file(), self.side.other().byte()).unwrap_or(true)
+        side == self.side || sys::is_byte_locked(self.file(), side.byte()).unwrap_or(true)
     }
 
     /// Whether the one who shares this end by this slot is alive.
@@ -119,15 +135,10 @@ impl Endpoint {
     }
 
     /// Whether this is a child of the process that claimed the end: it has lost it.
-    #[inline]
+    #[inline(always)]
     pub fn is_inherited(&self) -> bool {
         !self.file.process.is_this()
     }
-}
-
-/// Whether anybody holds this end of a channel that this process does not use itself.
-pub fn is_held(file: &Descriptor, side: Side) -> bool {
-    sys::is_byte_locked(file, side.byte()).unwrap_or(true)
 }
 
 fn claimed<T>(result: Result<T, Errno>) -> Result<T, Error> {

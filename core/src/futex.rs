@@ -44,6 +44,12 @@ pub(crate) fn wait_until(word: *const u32, expected: u32, deadline: Deadline) ->
     }
 }
 
+/// Sleeps once while the word is as expected: ETIMEDOUT after so many nanoseconds.
+pub(crate) fn sleep(word: &AtomicU32, expected: u32, nanoseconds: i64) -> Result<(), Errno> {
+    let until = sys::monotonic_clock_ns().saturating_add(nanoseconds);
+    sys::futex_wait(word.as_ptr(), expected, Some(until))
+}
+
 /// Wakes at most so many that wait for the word, and says how many.
 pub fn wake(word: &AtomicU32, how_many: c_int) -> Result<c_int, Error> {
     wake_at(word.as_ptr(), how_many)

@@ -45,7 +45,7 @@ pub trait SleepWord {
 
 /// Whether the owner of this word may have to be woken, after what was just stored; then
 /// [`wake`] does it.
-#[inline]
+#[inline(always)]
 pub fn is_called(word: &impl SleepWord) -> bool {
     // The look must not be made before the store that it follows.
     compiler_fence(SeqCst);

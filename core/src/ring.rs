@@ -1,13 +1,14 @@
 //! The ring of records: the pure algorithm, without a system call.
 //!
-//! A record is a length word and its bytes. Its sender publishes it in-band, by storing the length
-//! word last: what is not published does not exist, so that a sender may die at any instruction.
-//! Before that it has zeroed the length word behind the record, where its receiver will look next.
-//! The receiver gives the room back by one store of its position.
+//! A record is a length word and the bytes of a message. Its sender publishes it in-band, by storing
+//! the length word last: what is not published does not exist, so that a sender may die at any
+//! instruction. Before that it has zeroed the length word behind the record, where its receiver will
+//! look next. The receiver gives the room back by one store of its position.
 //!
-//! Positions are bytes since the ring was made; their low bits, free since records are aligned,
-//! carry the low bits of a count, so that position and count change by the same store. A position
-//! or length that was read from the ring is taken once, and checked before it is used.
+//! Positions are bytes since the ring was made, and wrap around its end where they become places;
+//! their low bits, free since records are aligned, carry the low bits of a count, so that position
+//! and count change by the same store. A position or length that was read from the ring is taken
+//! once, and checked before it is used.
 
 use core::sync::atomic::{
     AtomicU64, Ordering,
@@ -29,11 +30,11 @@ pub trait Word {
 }
 
 impl Word for AtomicU64 {
-    #[inline]
+    #[inline(always)]
     fn load(&self, order: Ordering) -> u64 {
         self.load(order)
     }
-    #[inline]
+    #[inline(always)]
     fn store(&self, value: u64, order: Ordering) {
         self.store(value, order);
     }
@@ -43,18 +44,26 @@ impl Word for AtomicU64 {
 pub trait Words {
     /// What a word is.
     type Word: Word;
-    /// The length word at this byte offset, which is a multiple of [`WORD`] below the capacity.
-    fn length(&self, offset: u64) -> &Self::Word;
+    /// Bytes of records that the ring holds: a power of two.
+    fn capacity(&self) -> u64;
+    /// What [`longest`] says of it.
+    fn longest(&self) -> u64;
+    /// The length word at this position, taken modulo the capacity.
+    fn length(&self, position: u64) -> &Self::Word;
     /// The receiver's position word.
     fn head(&self) -> &Self::Word;
+    /// The receiver's count.
+    fn received(&self) -> &Self::Word;
     /// The sender's position word.
     fn tail(&self) -> &Self::Word;
+    /// The sender's count.
+    fn sent(&self) -> &Self::Word;
 }
 
 /// A position with the low bits of a count.
 #[inline(always)]
 fn pack(position: u64, count: u64) -> u64 {
-    (position & !COUNT_BITS) | (count & COUNT_BITS)
+    position | (count & COUNT_BITS)
 }
 
 #[inline(always)]
@@ -63,21 +72,50 @@ fn position(word: u64) -> u64 {
 }
 
 /// The count whose low bits a word carries, given one that is at most a few behind it.
-pub fn count(word: u64, behind: u64) -> u64 {
+fn count(word: u64, behind: u64) -> u64 {
     behind.wrapping_add(word.wrapping_sub(behind) & COUNT_BITS)
 }
 
-/// How many bytes a record takes.
+/// Stores a side's position and count: release, since they must not come before what they count.
 #[inline(always)]
-fn record_size(length: u64) -> Option<u64> {
-    length
-        .checked_next_multiple_of(WORD)
-        .and_then(|size| size.checked_add(WORD))
+fn count_in<W: Word>(word: &W, position: u64, counter: &W, count: u64) {
+    word.store(pack(position, count), Release);
+    counter.store(count, Release);
 }
 
-/// The longest message that a ring of this capacity takes.
-pub fn longest(capacity: u64) -> u64 {
+/// The position of a side and its count, while it changes both: the counter after the position.
+pub fn counted<W: Word>(word: &W, counter: &W) -> (u64, u64) {
+    /// As often as so many messages may come in between that the low bits do not tell.
+    const TRIES: u32 = 100;
+
+    let mut behind = counter.load(Acquire);
+    let mut found = 0;
+    for _ in 0..TRIES {
+        found = word.load(Acquire);
+        let now = counter.load(Acquire);
+        if now.wrapping_sub(behind) < COUNT_BITS {
+            return (position(found), count(found, behind));
+        }
+        behind = now;
+    }
+    (position(found), behind)
+}
+
+/// What the record of a message takes that is no longer than a ring.
+#[inline(always)]
+fn record_size(length: u64) -> u64 {
+    (length.wrapping_add(COUNT_BITS) & !COUNT_BITS).wrapping_add(WORD)
+}
+
+/// The longest message that a ring of this capacity takes: there is a length word behind it, too.
+pub const fn longest(capacity: u64) -> u64 {
     capacity.saturating_sub(2 * WORD)
+}
+
+/// A length word: one more than the length, so that 0 is no record.
+#[inline(always)]
+fn length_word(length: u64) -> u64 {
+    length.wrapping_add(1)
 }
 
 /// Why nothing can be sent or received now.
@@ -101,84 +139,62 @@ impl From<Stop> for Errno {
     }
 }
 
-/// A length word: one more than the length, so that 0 is no record.
+/// The length of the record at a position, checked.
 #[inline(always)]
-fn length_word(length: u64) -> u64 {
-    length.wrapping_add(1)
-}
-
-/// The record at a position: its length and its size, checked; `None` if there is none.
-#[inline(always)]
-fn record_at(words: &impl Words, capacity: u64, position: u64) -> Result<Option<(u64, u64)>, Stop> {
-    let word = words.length(position & offset_mask(capacity)).load(Acquire);
-    let Some(length) = word.checked_sub(1) else {
-        return Ok(None);
-    };
-    if length > longest(capacity) {
-        return Err(Stop::Corrupt);
+fn length_at(words: &impl Words, position: u64) -> Result<u64, Stop> {
+    let word = words.length(position).load(Acquire);
+    let length = word.wrapping_sub(1);
+    match (length > words.longest(), word) {
+        (false, _) => Ok(length),
+        (true, 0) => Err(Stop::Wait),
+        (true, _) => Err(Stop::Corrupt),
     }
-    let size = record_size(length).ok_or(Stop::Corrupt)?;
-    Ok(Some((length, size)))
-}
-
-#[inline(always)]
-fn offset_mask(capacity: u64) -> u64 {
-    capacity.wrapping_sub(1)
 }
 
 /// The sending end of a ring.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Producer {
-    capacity: u64,
     tail: u64,
-    /// The receiver's position when it was last looked at: it can only have gone on since.
-    head: u64,
+    /// The position up to which the ring was free when the receiver's was last looked at, which can
+    /// only have gone on since.
+    limit: u64,
     sent: u64,
+    /// What the length word would be of all that is reserved; 0 if nothing is.
+    reserved: u64,
 }
 
 impl Producer {
-    /// Takes up where the last sender was. The capacity is a power of two; `sent` is the last
-    /// sender's count, at most one behind.
-    pub fn resume(words: &impl Words, capacity: u64, sent: u64) -> Result<Self, Stop> {
+    /// Takes up where the last sender was.
+    pub fn resume(words: &impl Words) -> Result<Self, Stop> {
         let head = position(words.head().load(Acquire));
+        let sent = words.sent().load(Relaxed);
         let word = words.tail().load(Relaxed);
         let mut producer = Self {
-            capacity,
             tail: position(word),
-            head,
+            limit: head.wrapping_add(words.capacity()),
             sent: count(word, sent),
+            reserved: 0,
         };
-        if producer.tail.abs_diff(head) > capacity {
+        if producer.tail.abs_diff(head) > words.capacity() {
             return Err(Stop::Corrupt);
         }
         // What was published just before its sender died is not counted yet: one record at most.
-        if let Some((_, size)) = record_at(words, capacity, producer.tail)? {
-            producer.advance(size);
-            if record_at(words, capacity, producer.tail)?.is_some() {
-                return Err(Stop::Corrupt);
-            }
+        let mut next = length_at(words, producer.tail);
+        if let Ok(length) = next {
+            producer.tail = producer.tail.wrapping_add(record_size(length));
+            producer.sent = producer.sent.wrapping_add(1);
+            next = length_at(words, producer.tail);
         }
-        if producer.tail < head || producer.used() > capacity {
+        if next != Err(Stop::Wait) || producer.free() > words.capacity() {
             return Err(Stop::Corrupt);
         }
-        producer.count_in(words);
+        count_in(words.tail(), producer.tail, words.sent(), producer.sent);
         Ok(producer)
     }
 
-    fn advance(&mut self, size: u64) {
-        self.tail = self.tail.wrapping_add(size);
-        self.sent = self.sent.wrapping_add(1);
-    }
-
-    /// Stores the position: release, since it must never come before the record that it counts.
-    #[inline]
-    fn count_in(&self, words: &impl Words) {
-        words.tail().store(pack(self.tail, self.sent), Release);
-    }
-
-    /// How much lies between the receiver's position and the sender's; 0 if that is yet to come.
-    fn used(&self) -> u64 {
-        self.tail.saturating_sub(self.head)
+    #[inline(always)]
+    fn free(&self) -> u64 {
+        self.limit.wrapping_sub(self.tail)
     }
 
     /// How many messages were sent since the ring was made.
@@ -186,65 +202,96 @@ impl Producer {
         self.sent
     }
 
-    /// Where the bytes of the next message go, as an offset behind which `length` bytes are free.
-    #[inline(always)]
+    /// Whether something is reserved.
+    pub fn is_pending(&self) -> bool {
+        self.reserved != 0
+    }
+
+    /// Gives up what is reserved.
+    pub fn forget(&mut self) {
+        self.reserved = 0;
+    }
+
+    /// The position where the bytes of the next message go; `length` are free there.
     pub fn reserve(&mut self, words: &impl Words, length: u64) -> Result<u64, Stop> {
-        if length > longest(self.capacity) {
+        if let Some(position) = self.reserve_free(length) {
+            return Ok(position);
+        }
+        if length > words.longest() {
             return Err(Stop::TooLarge);
         }
-        let size = record_size(length).ok_or(Stop::TooLarge)?;
+        self.look(words)?;
+        self.reserve_free(length).ok_or(Stop::Wait)
+    }
+
+    /// As [`Self::reserve`], in what is known to be free.
+    #[inline(always)]
+    pub fn reserve_free(&mut self, length: u64) -> Option<u64> {
         // The word behind the record must be free too, to say that there is no more.
-        let needed = size.wrapping_add(WORD);
-        if self.used().wrapping_add(needed) > self.capacity {
-            self.look(words, needed)?;
+        let needed = record_size(length).wrapping_add(WORD);
+        if length >= self.free() || needed > self.free() {
+            return None;
         }
-        Ok(self.tail.wrapping_add(WORD) & offset_mask(self.capacity))
+        self.reserved = length_word(length);
+        Some(self.tail.wrapping_add(WORD))
     }
 
     /// Looks where the receiver is by now.
-    #[cold]
-    fn look(&mut self, words: &impl Words, needed: u64) -> Result<(), Stop> {
-        let head = position(words.head().load(Acquire));
-        if head < self.head || head > self.tail {
+    fn look(&mut self, words: &impl Words) -> Result<(), Stop> {
+        let limit = position(words.head().load(Acquire)).wrapping_add(words.capacity());
+        let free = limit.wrapping_sub(self.tail);
+        // The receiver goes neither back nor beyond what was sent.
+        if free < self.free() || free > words.capacity() {
             return Err(Stop::Corrupt);
         }
-        self.head = head;
-        if self.used().wrapping_add(needed) > self.capacity {
-            return Err(Stop::Wait);
-        }
+        self.limit = limit;
         Ok(())
     }
 
-    /// Publishes the message whose bytes are where [`Self::reserve`] said; no longer than reserved.
+    /// Publishes the message whose bytes are where [`Self::reserve`] said; whether as many were
+    /// reserved.
     #[inline(always)]
-    pub fn publish(&mut self, words: &impl Words, length: u64) {
-        let mask = offset_mask(self.capacity);
-        let at = self.tail & mask;
-        self.advance(record_size(length).unwrap_or(WORD));
-        words.length(self.tail & mask).store(0, Relaxed);
-        words.length(at).store(length_word(length), Release);
-        self.count_in(words);
+    pub fn publish(&mut self, words: &impl Words, length: u64) -> bool {
+        if length >= self.reserved {
+            return false;
+        }
+        let tail = self.tail;
+        let next = tail.wrapping_add(record_size(length));
+        let sent = self.sent.wrapping_add(1);
+        *self = Self {
+            tail: next,
+            sent,
+            reserved: 0,
+            ..*self
+        };
+        words.length(next).store(0, Relaxed);
+        words.length(tail).store(length_word(length), Release);
+        count_in(words.tail(), next, words.sent(), sent);
+        true
     }
 }
 
 /// The receiving end of a ring.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Consumer {
-    capacity: u64,
     head: u64,
     received: u64,
+    /// The position behind the message that is peeked at; `head` if none is.
+    next: u64,
 }
 
 impl Consumer {
-    /// Takes up where the last receiver was. The capacity is a power of two; `received` is the last
-    /// receiver's count, at most one behind.
-    pub fn resume(words: &impl Words, capacity: u64, received: u64) -> Self {
+    /// Takes up where the last receiver was.
+    pub fn resume(words: &impl Words) -> Self {
+        let received = words.received().load(Relaxed);
         let word = words.head().load(Acquire);
-        Self {
-            capacity,
+        let consumer = Self {
             head: position(word),
             received: count(word, received),
-        }
+            next: position(word),
+        };
+        count_in(words.head(), consumer.head, words.received(), consumer.received);
+        consumer
     }
 
     /// How many messages were received since the ring was made.
@@ -252,22 +299,40 @@ impl Consumer {
         self.received
     }
 
-    /// The next message: the offset of its bytes, and its length.
+    /// Whether a message is peeked at.
     #[inline(always)]
-    pub fn peek(&self, words: &impl Words) -> Result<(u64, u64), Stop> {
-        let (length, _) = record_at(words, self.capacity, self.head)?.ok_or(Stop::Wait)?;
-        let offset = self.head.wrapping_add(WORD) & offset_mask(self.capacity);
-        Ok((offset, length))
+    pub fn is_pending(&self) -> bool {
+        self.next != self.head
     }
 
-    /// Gives the room of the message of this length back, which [`Self::peek`] has found.
+    /// Peeks at nothing.
+    pub fn forget(&mut self) {
+        self.next = self.head;
+    }
+
+    /// The next message: the position of its bytes, and its length.
     #[inline(always)]
-    pub fn release(&mut self, words: &impl Words, length: u64) {
-        let size = record_size(length).unwrap_or(WORD);
-        self.head = self.head.wrapping_add(size);
-        self.received = self.received.wrapping_add(1);
-        let word = pack(self.head, self.received);
-        words.head().store(word, Release);
+    pub fn peek(&mut self, words: &impl Words) -> Result<(u64, u64), Stop> {
+        let length = length_at(words, self.head)?;
+        self.next = self.head.wrapping_add(record_size(length));
+        Ok((self.head.wrapping_add(WORD), length))
+    }
+
+    /// Gives the room of the message back that [`Self::peek`] has found; whether there is one.
+    #[inline(always)]
+    pub fn release(&mut self, words: &impl Words) -> bool {
+        if !self.is_pending() {
+            return false;
+        }
+        let next = self.next;
+        let received = self.received.wrapping_add(1);
+        *self = Self {
+            head: next,
+            received,
+            next,
+        };
+        count_in(words.head(), next, words.received(), received);
+        true
     }
 }
 

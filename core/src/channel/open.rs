@@ -1,0 +1,125 @@
+//! How an end of a channel is opened, and the channel made if need be.
+
+use core::sync::atomic::Ordering::Relaxed;
+
+use super::memory::{HEADER, MAGIC, Memory, at};
+use super::{Channel, End, invalid};
+use crate::endpoint::{Endpoint, Side};
+use crate::error::{Call, Errno, Error};
+use crate::name::Name;
+use crate::object::{self, Place, Unnamed};
+use crate::ring::{Consumer, Producer};
+use crate::sys::{self, Access, Descriptor};
+
+/// The least capacity, in bytes.
+const SMALLEST: usize = 4096;
+/// The capacity where none is asked for.
+const DEFAULT_CAPACITY: usize = 1 << 20;
+
+/// How a channel is opened.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Options {
+    /// Which end.
+    pub side: Side,
+    /// So many bytes of messages and their lengths at once; 0 for what is there, or a megabyte.
+    pub capacity: usize,
+    /// The permission bits of a new channel.
+    pub mode: u32,
+    /// Make it if there is none.
+    pub create: bool,
+    /// With `create`: fail if there is one.
+    pub exclusive: bool,
+    /// Several may hold this end at once.
+    pub shared: bool,
+}
+
+impl Options {
+    /// Opens an end of a channel, which is made if need be; `posix:` and `file:` names.
+    #[inline(never)]
+    pub fn open(&self, name: Name<'_>) -> Result<Channel, Error> {
+        /// As often as others may make and remove the same name meanwhile.
+        const TRIES: u32 = 100;
+
+        let place = match name {
+            Name::Posix(name) => Place::Posix(name),
+            Name::File(path) => Place::File(path),
+            _ => return Err(invalid()),
+        };
+        if self.mode & !0o777 != 0 || (self.exclusive && !self.create) {
+            return Err(invalid());
+        }
+        for _ in 0..TRIES {
+            if self.exclusive && object::exists(place)? {
+                return Err(Call::Link.failed(Errno::EEXIST));
+            }
+            let made = match object::open(place, Access::ReadWrite, self.create) {
+                Ok((file, size)) if !self.exclusive => return self.take(file, size),
+                Ok(_) => Err(Call::Link.failed(Errno::EEXIST)),
+                Err(error) if self.create && error.errno() == Errno::ENOENT => self.make(place),
+                Err(error) => return Err(error),
+            };
+            match made {
+                Err(error) if error.errno() == Errno::EEXIST => {}
+                Err(error) => return Err(error),
+                Ok(file) => return self.take(file, self.size()?),
+            }
+        }
+        Err(Call::Link.failed(Errno::EBUSY))
+    }
+
+    /// The size of a new channel's object.
+    fn size(&self) -> Result<usize, Error> {
+        let asked = match self.capacity {
+            0 => DEFAULT_CAPACITY,
+            asked => asked.max(SMALLEST),
+        };
+        asked
+            .checked_next_power_of_two()
+            .and_then(|capacity| capacity.checked_add(HEADER))
+            .filter(|size| isize::try_from(*size).is_ok())
+            .ok_or(invalid())
+    }
+
+    fn make(&self, place: Place<'_>) -> Result<Descriptor, Error> {
+        let size = self.size()?;
+        let unnamed = Unnamed::make(place, size, self.mode)?;
+        let memory = Memory::new(unnamed.file(), size.wrapping_sub(HEADER))?;
+        memory.view().long(at::MAGIC).store(MAGIC, Relaxed);
+        unnamed.publish(place)
+    }
+
+    fn take(&self, file: Descriptor, size: usize) -> Result<Channel, Error> {
+        let capacity = size.saturating_sub(HEADER);
+        if capacity < SMALLEST || !capacity.is_power_of_two() {
+            return Err(Call::Mmap.failed(Errno::EBADMSG));
+        }
+        if self.capacity > capacity {
+            return Err(invalid());
+        }
+        let memory = Memory::new(&file, capacity)?;
+        if memory.view().long(at::MAGIC).load(Relaxed) != MAGIC {
+            return Err(Call::Mmap.failed(Errno::EBADMSG));
+        }
+        let endpoint = Endpoint::claim(file, self.side, self.shared)?;
+        let registered = sys::register_for_barriers();
+        let mut channel = Channel {
+            end: match self.side {
+                Side::Sender => End::Sender(Producer::default()),
+                Side::Receiver => End::Receiver(Consumer::default()),
+            },
+            memory,
+            calm: 0,
+            registered,
+            endpoint,
+        };
+        if !registered {
+            channel.always_fence();
+        }
+        match channel.endpoint.is_shared() {
+            false => channel.resume()?,
+            true => channel.unlock_for_dead(),
+        }
+        channel.came(self.side).store(1, Relaxed);
+        Ok(channel)
+    }
+}
