@@ -50,6 +50,8 @@ pub struct Channel {
     end: End,
     /// Messages in a row after which nobody had to be woken.
     calm: u32,
+    /// The count of this end when it last had to wait.
+    waited_at: u64,
     /// Other processes' barriers reach this one.
     registered: bool,
     endpoint: Endpoint,
@@ -94,6 +96,14 @@ impl Channel {
         match &self.end {
             End::Sender(producer) => producer.is_pending(),
             End::Receiver(consumer) => consumer.is_pending(),
+        }
+    }
+
+    /// How many messages were sent or received since the channel was made.
+    fn count(&self) -> u64 {
+        match &self.end {
+            End::Sender(producer) => producer.sent(),
+            End::Receiver(consumer) => consumer.received(),
         }
     }
 
@@ -167,7 +177,11 @@ impl Channel {
     /// As [`Self::reserve`], for where it cannot be done at once.
     #[cold]
     #[inline(never)]
-    pub fn reserve_or_wait(&mut self, length: usize, timeout_ms: c_int) -> Result<NonNull<u8>, Error> {
+    pub fn reserve_or_wait(
+        &mut self,
+        length: usize,
+        timeout_ms: c_int,
+    ) -> Result<NonNull<u8>, Error> {
         self.begin(Side::Sender, timeout_ms)?;
         let position = self.wait(timeout_ms, |channel| match &mut channel.end {
             End::Sender(producer) => producer.reserve(&channel.memory.view(), length as u64),
@@ -185,10 +199,11 @@ impl Channel {
             }
             _ => false,
         };
-        match was_reserved {
-            true => Ok(self.finish(Side::Receiver)),
-            false => Err(self.refused()),
+        if !was_reserved {
+            return Err(self.refused());
         }
+        self.finish(Side::Receiver);
+        Ok(())
     }
 
     /// Waits for a message, and gives its bytes where they are, and how many: until
@@ -236,10 +251,11 @@ impl Channel {
             }
             _ => false,
         };
-        match was_peeked_at {
-            true => Ok(self.finish(Side::Sender)),
-            false => Err(self.refused()),
+        if !was_peeked_at {
+            return Err(self.refused());
         }
+        self.finish(Side::Sender);
+        Ok(())
     }
 
     /// Before anything is reserved or peeked at. What is already is given up, or peeked at again.

@@ -290,7 +290,8 @@ impl Consumer {
             received: count(word, received),
             next: position(word),
         };
-        count_in(words.head(), consumer.head, words.received(), consumer.received);
+        // A counter that is behind by one for each death would soon be behind by more than is told.
+        words.received().store(consumer.received, Release);
         consumer
     }
 
@@ -345,7 +346,9 @@ mod tests {
     struct Block {
         words: Vec<AtomicU64>,
         head: AtomicU64,
+        received: AtomicU64,
         tail: AtomicU64,
+        sent: AtomicU64,
     }
 
     impl Block {
@@ -353,44 +356,69 @@ mod tests {
             Self {
                 words: (0..capacity / WORD).map(|_| AtomicU64::new(0)).collect(),
                 head: AtomicU64::new(0),
+                received: AtomicU64::new(0),
                 tail: AtomicU64::new(0),
+                sent: AtomicU64::new(0),
             }
         }
     }
 
     impl Words for Block {
         type Word = AtomicU64;
-        fn length(&self, offset: u64) -> &AtomicU64 {
-            &self.words[(offset / WORD) as usize]
+        fn capacity(&self) -> u64 {
+            self.words.len() as u64 * WORD
+        }
+        fn longest(&self) -> u64 {
+            longest(self.capacity())
+        }
+        fn length(&self, position: u64) -> &AtomicU64 {
+            &self.words[(position / WORD) as usize % self.words.len()]
         }
         fn head(&self) -> &AtomicU64 {
             &self.head
         }
+        fn received(&self) -> &AtomicU64 {
+            &self.received
+        }
         fn tail(&self) -> &AtomicU64 {
             &self.tail
+        }
+        fn sent(&self) -> &AtomicU64 {
+            &self.sent
         }
     }
 
     const CAPACITY: u64 = 128;
 
+    fn send(producer: &mut Producer, block: &Block, length: u64) {
+        producer.reserve(block, length).unwrap();
+        assert!(producer.publish(block, length));
+    }
+
+    fn receive(consumer: &mut Consumer, block: &Block) -> u64 {
+        let (_, length) = consumer.peek(block).unwrap();
+        assert!(consumer.release(block));
+        length
+    }
+
     #[test]
     fn messages_of_all_lengths_come_in_order() {
         let block = Block::new(CAPACITY);
-        let mut producer = Producer::resume(&block, CAPACITY, 0).unwrap();
-        let mut consumer = Consumer::resume(&block, CAPACITY, 0);
+        let mut producer = Producer::resume(&block).unwrap();
+        let mut consumer = Consumer::resume(&block);
         for round in 0..1000 {
             let length = round % (longest(CAPACITY) + 1);
             assert_eq!(consumer.peek(&block), Err(Stop::Wait));
-            let offset = producer.reserve(&block, length).unwrap();
+            let position = producer.reserve(&block, length).unwrap();
             // Payload that looks like length words must not be taken for them.
             for word in 0..length / WORD {
                 block
-                    .length((offset + word * WORD) % CAPACITY)
+                    .length(position + word * WORD)
                     .store(u64::MAX - word, SeqCst);
             }
-            producer.publish(&block, length);
-            assert_eq!(consumer.peek(&block), Ok((offset, length)));
-            consumer.release(&block, length);
+            assert!(producer.publish(&block, length));
+            assert_eq!(consumer.peek(&block), Ok((position, length)));
+            assert!(consumer.release(&block));
         }
         assert_eq!((producer.sent(), consumer.received()), (1000, 1000));
     }
@@ -398,45 +426,73 @@ mod tests {
     #[test]
     fn a_full_ring_waits_for_its_receiver() {
         let block = Block::new(CAPACITY);
-        let mut producer = Producer::resume(&block, CAPACITY, 0).unwrap();
-        let mut consumer = Consumer::resume(&block, CAPACITY, 0);
+        let mut producer = Producer::resume(&block).unwrap();
+        let mut consumer = Consumer::resume(&block);
         let mut sent = 0;
         while producer.reserve(&block, 8).is_ok() {
-            producer.publish(&block, 8);
+            assert!(producer.publish(&block, 8));
             sent += 1;
         }
         assert_eq!(sent, (CAPACITY - WORD) / 16);
         assert_eq!(producer.reserve(&block, 8), Err(Stop::Wait));
-        let too_large = longest(CAPACITY) + 1;
-        assert_eq!(producer.reserve(&block, too_large), Err(Stop::TooLarge));
-        consumer.release(&block, 8);
+        for too_large in [longest(CAPACITY) + 1, u64::MAX - 7, u64::MAX] {
+            let result = producer.reserve(&block, too_large);
+            assert_eq!(result, Err(Stop::TooLarge));
+        }
+        assert_eq!(receive(&mut consumer, &block), 8);
         assert!(producer.reserve(&block, 8).is_ok());
+    }
+
+    #[test]
+    fn only_what_is_reserved_is_published_and_what_is_peeked_at_released() {
+        let block = Block::new(CAPACITY);
+        let mut producer = Producer::resume(&block).unwrap();
+        let mut consumer = Consumer::resume(&block);
+        assert!(!producer.publish(&block, 0));
+        assert!(!consumer.release(&block));
+        producer.reserve(&block, 20).unwrap();
+        assert!(producer.is_pending() && !producer.publish(&block, 21));
+        assert!(producer.publish(&block, 3));
+        assert!(!producer.is_pending() && !producer.publish(&block, 0));
+        assert_eq!(consumer.peek(&block).map(|(_, length)| length), Ok(3));
+        consumer.forget();
+        assert!(!consumer.is_pending() && !consumer.release(&block));
+        assert_eq!(receive(&mut consumer, &block), 3);
+        assert!(!consumer.release(&block));
+        producer.reserve(&block, 1).unwrap();
+        producer.forget();
+        assert!(!producer.publish(&block, 0));
+        assert_eq!(consumer.peek(&block), Err(Stop::Wait));
     }
 
     #[test]
     fn who_comes_next_takes_up_where_a_dead_one_was() {
         let block = Block::new(CAPACITY);
         for round in 0..1000_u64 {
-            let mut producer = Producer::resume(&block, CAPACITY, round.saturating_sub(1)).unwrap();
+            let mut producer = Producer::resume(&block).unwrap();
             assert_eq!(producer.sent(), round);
-            producer.reserve(&block, 8).unwrap();
             let tail = block.tail.load(SeqCst);
-            producer.publish(&block, 8);
-            if round % 3 == 0 {
-                // Died between publishing and counting.
+            send(&mut producer, &block, 8);
+            if round % 3 != 0 {
+                // Died between the position and the count.
+                block.sent.store(round, SeqCst);
+            }
+            if round % 3 == 1 {
+                // Died between publishing and the position.
                 block.tail.store(tail, SeqCst);
             }
             if round % 2 == 0 {
                 // Its message may be received before the next sender comes.
-                let mut consumer = Consumer::resume(&block, CAPACITY, round);
+                let mut consumer = Consumer::resume(&block);
                 assert_eq!(consumer.received(), round);
-                consumer.release(&block, 8);
-                let producer = Producer::resume(&block, CAPACITY, round).unwrap();
-                assert_eq!(producer.sent(), round + 1);
+                receive(&mut consumer, &block);
+                assert_eq!(Producer::resume(&block).unwrap().sent(), round + 1);
             } else {
-                let mut consumer = Consumer::resume(&block, CAPACITY, round);
-                assert!(consumer.peek(&block).is_ok());
-                consumer.release(&block, 8);
+                receive(&mut Consumer::resume(&block), &block);
+            }
+            if round % 5 != 0 {
+                // So did its receiver.
+                block.received.store(round, SeqCst);
             }
         }
     }
@@ -447,23 +503,28 @@ mod tests {
             let block = Block::new(CAPACITY);
             block.head.store(head, SeqCst);
             block.tail.store(tail, SeqCst);
-            let result = Producer::resume(&block, CAPACITY, 0);
+            let result = Producer::resume(&block);
             assert_eq!(result.err(), Some(Stop::Corrupt), "{head} {tail}");
         }
         let block = Block::new(CAPACITY);
         for word in [u64::MAX, CAPACITY, longest(CAPACITY) + 2] {
             block.length(0).store(word, SeqCst);
-            let consumer = Consumer::resume(&block, CAPACITY, 0);
+            let mut consumer = Consumer::resume(&block);
             assert_eq!(consumer.peek(&block), Err(Stop::Corrupt));
+            assert!(!consumer.release(&block));
         }
-        // A receiver ahead of all that was sent.
-        for head in [CAPACITY, u64::MAX] {
+        // A receiver ahead of all that was sent, or that goes back.
+        for head in [216, u64::MAX, 0, 96] {
             let block = Block::new(CAPACITY);
-            let mut producer = Producer::resume(&block, CAPACITY, 0).unwrap();
-            producer.reserve(&block, 96).unwrap();
-            producer.publish(&block, 96);
+            let mut producer = Producer::resume(&block).unwrap();
+            send(&mut producer, &block, 96);
+            receive(&mut Consumer::resume(&block), &block);
+            send(&mut producer, &block, 96);
             block.head.store(head, SeqCst);
-            assert_eq!(producer.reserve(&block, 96), Err(Stop::Corrupt));
+            // Whatever it says: nothing is believed of it.
+            for _ in 0..2 {
+                assert_eq!(producer.reserve(&block, 96), Err(Stop::Corrupt), "{head}");
+            }
         }
         // A circle of records that never ends.
         for offset in 0..CAPACITY / WORD {
@@ -473,7 +534,7 @@ mod tests {
         for start in [0, u64::MAX - COUNT_BITS, CAPACITY.wrapping_neg()] {
             block.head.store(start, SeqCst);
             block.tail.store(start, SeqCst);
-            let result = Producer::resume(&block, CAPACITY, 0);
+            let result = Producer::resume(&block);
             assert_eq!(result.err(), Some(Stop::Corrupt));
         }
     }

@@ -25,7 +25,7 @@ use loom::sync::atomic::{AtomicU32, AtomicU64, fence};
 use loom::sync::{Condvar, Mutex};
 use loom::thread;
 use shmcomm::handshake::{self, CALM, FENCED, SLEEPING, SleepWord};
-use shmcomm::ring::{Consumer, Producer, Stop, WORD, Word, Words};
+use shmcomm::ring::{Consumer, Producer, Stop, WORD, Word, Words, longest};
 
 /// A word, and what tells loom that a payload is read or written there.
 struct Cell64 {
@@ -193,12 +193,8 @@ impl Process {
         Self::living(memory, GONE, false)
     }
 
-    fn capacity(&self) -> u64 {
-        self.memory.capacity()
-    }
-
-    fn payload_words(&self, offset: u64, length: u64) -> impl Iterator<Item = &Seen> {
-        let first = offset / WORD;
+    fn payload_words(&self, position: u64, length: u64) -> impl Iterator<Item = &Seen> {
+        let first = position / WORD;
         (first..first + length / WORD).map(|word| &self.ring[word as usize % self.ring.len()])
     }
 
@@ -207,48 +203,44 @@ impl Process {
     }
 
     fn try_producer(&self) -> Result<Producer, Stop> {
-        let sent = self.sent.load(Relaxed);
-        Producer::resume(self, self.capacity(), sent)
+        Producer::resume(self)
     }
 
     fn consumer(&self) -> Consumer {
-        let received = self.received.load(Relaxed);
-        Consumer::resume(self, self.capacity(), received)
+        Consumer::resume(self)
     }
 
     /// Sends the next message, as `Channel::send`.
     fn send(&self, producer: &mut Producer, lengths: &[u64]) -> Result<(), Stop> {
         let number = producer.sent();
         let length = lengths[number as usize % lengths.len()];
-        let offset = producer.reserve(self, length)?;
-        for word in self.payload_words(offset, length) {
+        let position = producer.reserve(self, length)?;
+        for word in self.payload_words(position, length) {
             if self.life.is_alive() {
                 let cell = &self.memory.ring[word.index];
                 cell.payload.with_mut(|_| ());
                 word.store(payload(number), Relaxed);
             }
         }
-        producer.publish(self, length);
-        self.sent.store(producer.sent(), Release);
+        assert!(producer.publish(self, length));
         Ok(())
     }
 
     /// Receives the next message, as `Channel::receive`, and checks it.
     fn receive(&self, consumer: &mut Consumer, lengths: &[u64]) -> Result<(), Stop> {
         let number = consumer.received();
-        let (offset, length) = consumer.peek(self)?;
+        let (position, length) = consumer.peek(self)?;
         if self.life.is_alive() {
             assert_eq!(length, lengths[number as usize % lengths.len()]);
         }
-        for word in self.payload_words(offset, length) {
+        for word in self.payload_words(position, length) {
             let cell = &self.memory.ring[word.index];
             if self.life.is_alive() {
                 cell.payload.with(|_| ());
                 assert_eq!(word.load(Relaxed), payload(number), "message {number}");
             }
         }
-        consumer.release(self, length);
-        self.received.store(consumer.received(), Release);
+        assert!(consumer.release(self));
         Ok(())
     }
 }
@@ -260,14 +252,26 @@ fn payload(number: u64) -> u64 {
 
 impl Words for Process {
     type Word = Seen;
-    fn length(&self, offset: u64) -> &Seen {
-        &self.ring[(offset / WORD) as usize]
+    fn capacity(&self) -> u64 {
+        self.memory.capacity()
+    }
+    fn longest(&self) -> u64 {
+        longest(self.capacity())
+    }
+    fn length(&self, position: u64) -> &Seen {
+        &self.ring[(position / WORD) as usize % self.ring.len()]
     }
     fn head(&self) -> &Seen {
         &self.head
     }
+    fn received(&self) -> &Seen {
+        &self.received
+    }
     fn tail(&self) -> &Seen {
         &self.tail
+    }
+    fn sent(&self) -> &Seen {
+        &self.sent
     }
 }
 
@@ -505,7 +509,7 @@ fn check_handshake(word: u32, calm: u32, has_barrier: bool, messages: u64) {
                 interrupted: has_barrier,
                 has_barrier,
             };
-            let mut producer = Producer::resume(&Process::new(&memory), 64, 0).unwrap();
+            let mut producer = Producer::resume(&Process::new(&memory)).unwrap();
             let mut calm = calm;
             for _ in 0..messages {
                 process.send(&mut producer, &LENGTHS).unwrap();
@@ -526,7 +530,7 @@ fn check_handshake(word: u32, calm: u32, has_barrier: bool, messages: u64) {
     }
     let process = Process::new(&memory);
     let mut receiver = Receiver {
-        consumer: Consumer::resume(&process, 64, 0),
+        consumer: Consumer::resume(&process),
         process,
         bed: Bed {
             memory: memory.clone(),

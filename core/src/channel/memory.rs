@@ -92,7 +92,9 @@ impl Memory {
     }
 
     fn mapped(&self) -> usize {
-        (self.view.capacity() as usize).wrapping_mul(2).wrapping_add(HEADER)
+        (self.view.capacity() as usize)
+            .wrapping_mul(2)
+            .wrapping_add(HEADER)
     }
 
     /// A copy of where things are, for the compiler to keep while it stores to shared memory.

@@ -109,6 +109,7 @@ impl Options {
             },
             memory,
             calm: 0,
+            waited_at: 0,
             registered,
             endpoint,
         };
