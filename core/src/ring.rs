@@ -474,12 +474,11 @@ mod tests {
             let (tail, sent) = (block.tail.load(SeqCst), block.sent.load(SeqCst));
             send(&mut producer, &block, 8);
             if round % 100 != 0 {
-                // Died between the position and the count.
+                // Died between the position and the count, or before both.
                 block.sent.store(sent, SeqCst);
-            }
-            if round % 3 == 0 {
-                // Died between publishing and the position.
-                block.tail.store(tail, SeqCst);
+                if round % 3 == 0 {
+                    block.tail.store(tail, SeqCst);
+                }
             }
             let mut consumer = Consumer::resume(&block);
             assert_eq!(consumer.received(), round);
