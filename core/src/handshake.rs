@@ -10,7 +10,7 @@
 
 use core::sync::atomic::{
     Ordering,
-    Ordering::{Relaxed, SeqCst},
+    Ordering::{Acquire, Relaxed, SeqCst},
     compiler_fence,
 };
 
@@ -53,8 +53,9 @@ pub fn is_called(word: &impl SleepWord) -> bool {
 }
 
 /// Wakes the owner of this word if it sleeps. `calm` is after how many messages in a row it did not;
-/// the barrier is left out after many, if the owner `reaches` this process by its own.
-pub fn wake(word: &impl SleepWord, calm: &mut u32, reaches: bool) {
+/// the barrier is left out after many, if the owner `reaches` this process by its own. Who does not
+/// says so before it sets [`FENCED`].
+pub fn wake(word: &impl SleepWord, calm: &mut u32, reaches: impl Fn() -> bool) {
     word.fence();
     if word.load(Relaxed) & SLEEPING != 0 {
         word.fetch_and(!SLEEPING, Relaxed);
@@ -62,8 +63,12 @@ pub fn wake(word: &impl SleepWord, calm: &mut u32, reaches: bool) {
         *calm = 0;
         return;
     }
-    if *calm >= CALM && reaches {
-        word.exchange(FENCED, 0, Relaxed);
+    if *calm >= CALM && reaches() {
+        // Who came just before and does not reach this process is seen after this.
+        word.exchange(FENCED, 0, Acquire);
+        if !reaches() {
+            word.exchange(0, FENCED, Relaxed);
+        }
         *calm = 0;
     }
     *calm = calm.wrapping_add(1);

@@ -86,8 +86,8 @@ impl Channel {
     #[cold]
     #[inline(never)]
     pub(super) fn wake(&mut self, other: Side) {
-        let always = self.memory.view().word(at::ALWAYS_FENCED).load(Relaxed) != 0;
-        let reaches = self.registered && !always;
+        let always_fenced = self.memory.view().word(at::ALWAYS_FENCED);
+        let reaches = || self.registered && always_fenced.load(Relaxed) == 0;
         let mut calm = self.calm;
         handshake::wake(self.sleep_word(other), &mut calm, reaches);
         self.calm = calm;
