@@ -3,47 +3,20 @@
 mod support;
 
 use std::io::{BufRead, BufReader};
-use std::path::PathBuf;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use support::{Child, Link, ObjectName, Sandbox};
-
-struct Driver {
-    sandbox: Sandbox,
-    program: PathBuf,
-    object: ObjectName,
-}
+use support::driver::Driver;
+use support::{Child, Link};
 
 impl Driver {
     fn new() -> Self {
-        let sandbox = Sandbox::new();
-        let program = support::build(
-            support::cc().arg("-O2").arg(support::source("channel.c")),
-            Link::Static,
-            &sandbox.join("driver"),
-        );
-        Self {
-            sandbox,
-            program,
-            object: ObjectName::new(),
-        }
+        Self::build("channel.c", Link::Static)
     }
 
     fn names(&self) -> [String; 2] {
-        let file = format!("file:{}", self.sandbox.join("file").display());
-        [self.object.name(), file]
-    }
-
-    fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = self.sandbox.command(&self.program);
-        command.args(arguments);
-        command
-    }
-
-    fn run(&self, arguments: &[&str]) -> String {
-        support::stdout(&support::run(&mut self.command(arguments)))
+        [self.posix(), self.file()]
     }
 
     /// Starts a process and waits until it has come to `pause`.

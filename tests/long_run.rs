@@ -10,7 +10,8 @@ use std::process::{Child, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use support::{Link, ObjectName, Sandbox};
+use support::Link;
+use support::driver::Driver;
 
 struct Side(Child);
 
@@ -25,23 +26,10 @@ impl Drop for Side {
 fn nothing_is_lost_or_doubled_while_either_side_is_killed() {
     let seconds = env::var("SHMCOMM_LONG_RUN_SECONDS");
     let seconds = seconds.map_or(30, |seconds| seconds.parse().expect("seconds"));
-    let sandbox = Sandbox::new();
-    let program = support::build(
-        support::cc().arg("-O2").arg(support::source("longrun.c")),
-        Link::Static,
-        &sandbox.join("longrun"),
-    );
-    let object = ObjectName::new();
-    let name = object.name();
+    let driver = Driver::build("longrun.c", Link::Static);
     let start = |side: &str| {
-        let mut command = sandbox.command(&program);
-        Side(
-            command
-                .args([side, &name])
-                .stdout(Stdio::piped())
-                .spawn()
-                .unwrap(),
-        )
+        let mut command = driver.command(&[side, &driver.posix()]);
+        Side(command.stdout(Stdio::piped()).spawn().unwrap())
     };
 
     let mut random = xorshift(u64::from(std::process::id()));
@@ -62,8 +50,7 @@ fn nothing_is_lost_or_doubled_while_either_side_is_killed() {
         kills += 1;
     }
     drop((sender, receiver));
-    let output = support::run(sandbox.command(&program).args(["rest", &name]));
-    let output = support::stdout(&output);
+    let output = driver.run(&["rest", &driver.posix()]);
     let counts: Vec<_> = output.split_whitespace().collect();
     let ["sent", sent, "received", received] = counts[..] else {
         panic!("{output}");

@@ -11,45 +11,13 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::{fs, thread};
 
+use support::driver::Driver;
 use support::ptrace::{Step, kill_after};
-use support::{Child, Link, NOBODY, ObjectName, Sandbox};
-
-/// The driver, with names of its own of each kind.
-struct Driver {
-    sandbox: Sandbox,
-    program: PathBuf,
-    object: ObjectName,
-}
+use support::{Child, Link, NOBODY};
 
 impl Driver {
     fn new() -> Self {
-        Self::linked(Link::Static)
-    }
-
-    fn linked(link: Link<'_>) -> Self {
-        let sandbox = Sandbox::new();
-        let program = support::build(
-            support::cc().arg(support::source("segment.c")),
-            link,
-            &sandbox.join("driver"),
-        );
-        Self {
-            sandbox,
-            program,
-            object: ObjectName::new(),
-        }
-    }
-
-    fn sysv(&self) -> String {
-        format!("sysv:{}", self.sandbox.path().display())
-    }
-
-    fn posix(&self) -> String {
-        self.object.name()
-    }
-
-    fn file(&self) -> String {
-        format!("file:{}", self.sandbox.join("file").display())
+        Self::build("segment.c", Link::Static)
     }
 
     /// The names of the kinds that have lasting ones.
@@ -63,16 +31,6 @@ impl Driver {
             Some(path) => path.into(),
             None => self.object.path().to_owned(),
         }
-    }
-
-    fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = self.sandbox.command(&self.program);
-        command.args(arguments);
-        command
-    }
-
-    fn run(&self, arguments: &[&str]) -> String {
-        support::stdout(&support::run(&mut self.command(arguments)))
     }
 
     fn output(&self, arguments: &[&str]) -> Output {
@@ -294,7 +252,7 @@ fn a_name_is_absent_or_whole_wherever_its_creator_is_killed() {
 
 #[test]
 fn a_file_system_without_unnamed_files_will_do() {
-    let driver = Driver::linked(Link::Shared);
+    let driver = Driver::build("segment.c", Link::Shared);
     let library = driver.sandbox.join("no_tmpfile.so");
     support::run(
         support::cc()

@@ -5,52 +5,31 @@ mod support;
 
 use std::fs;
 use std::io::{BufRead, BufReader};
-use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use support::ptrace::{Step, count_between, kill_after, kill_between, stop_between};
-use support::{Child, Link, ObjectName, Sandbox};
-
-struct Driver {
-    sandbox: Sandbox,
-    program: PathBuf,
-    object: ObjectName,
-}
+use support::driver::Driver;
+use support::ptrace::{Step, count_behind, kill_after, kill_behind, kill_between, stop_between};
+use support::{Child, Link, Sandbox};
 
 impl Driver {
     fn new() -> Self {
-        let sandbox = Sandbox::new();
-        let program = support::build(
-            support::cc().arg("-O2").arg(support::source("channel.c")),
-            Link::Static,
-            &sandbox.join("driver"),
-        );
-        Self {
-            sandbox,
-            program,
-            object: ObjectName::new(),
-        }
+        Self::build("channel.c", Link::Static)
     }
 
-    fn command(&self, words: &str) -> Command {
-        let mut command = self.sandbox.command(&self.program);
-        let name = self.object.name();
-        command.args(
-            words
-                .split(' ')
-                .map(|word| if word == "NAME" { &name } else { word }),
-        );
-        command
+    /// These arguments, with the object's name.
+    fn process(&self, words: &str) -> Command {
+        let words = words.replace("NAME", &self.posix());
+        self.command(&words.split(' ').collect::<Vec<_>>())
     }
 
-    fn run(&self, words: &str) -> String {
-        support::stdout(&support::run(&mut self.command(words)))
+    fn output(&self, words: &str) -> String {
+        support::stdout(&support::run(&mut self.process(words)))
     }
 
     fn remove(&self) {
-        assert_eq!(self.run("remove NAME"), "remove: ok\n");
+        assert_eq!(self.output("remove NAME"), "remove: ok\n");
         assert!(!self.object.path().exists());
     }
 }
@@ -98,11 +77,11 @@ fn kill_at_each_instruction(what: &str, killed: &Killed, shared: bool) {
     let (mut kills, mut with, mut without) = (0, 0, 0);
     for instructions in 0.. {
         if !killed.before.is_empty() {
-            driver.run(&with_flags(killed.before));
+            driver.output(&with_flags(killed.before));
         }
-        let mut victim = driver.command(&with_flags(killed.victim));
+        let mut victim = driver.process(&with_flags(killed.victim));
         let returned = kill_between(victim.stdout(Stdio::null()), instructions).unwrap();
-        let output = driver.run(&with_flags(NEXT));
+        let output = driver.output(&with_flags(NEXT));
         let mut messages = received(&output);
         assert_eq!(
             messages.pop(),
@@ -219,15 +198,15 @@ fn send_to_one_that_sleeps() {
     let mut kills = 0;
     for instructions in 0.. {
         let receive = "open NAME 4096 rc 0600 pause recv 5000 recv 5000 recv 5000";
-        let mut receiver = Child::start(&mut driver.command(receive));
+        let mut receiver = Child::start(&mut driver.process(receive));
         let mut lines = BufReader::new(receiver.0.stdout.take().unwrap()).lines();
         assert!(lines.any(|line| line.unwrap() == "pause"));
         std::io::Write::write_all(receiver.0.stdin.as_mut().unwrap(), b"\n").unwrap();
         let send = "open NAME 0 s 0 send one 0 sleepms 2 mark send two 0";
         let returned =
-            kill_between(driver.command(send).stdout(Stdio::null()), instructions).unwrap();
+            kill_between(driver.process(send).stdout(Stdio::null()), instructions).unwrap();
         assert_eq!(
-            driver.run("open NAME 0 s 0 send next 0 send last 0"),
+            driver.output("open NAME 0 s 0 send next 0 send last 0"),
             "open: ok\nsend: ok\nsend: ok\n"
         );
         let mut next = || lines.next().unwrap().unwrap();
@@ -257,11 +236,11 @@ fn stopped_while_it_sends() {
     let mut with = 0;
     for instructions in 0.. {
         let mut output = String::new();
-        let mut victim = driver.command(send);
+        let mut victim = driver.process(send);
         let returned = stop_between(victim.stdout(Stdio::null()), instructions, || {
             let receive = "open NAME 0 r 0 recv 0 recv 0 recv 0 recv 1";
             let begin = Instant::now();
-            output = driver.run(receive);
+            output = driver.output(receive);
             assert!(begin.elapsed() < Duration::from_secs(5), "{instructions}");
         });
         if returned.unwrap() {
@@ -330,7 +309,7 @@ fn stand_ins() -> usize {
 
 /// After who makes a channel was killed, the next one makes or opens it, and goes on.
 fn assert_usable(driver: &Driver, steps: u64, had_sent: bool) {
-    let output = driver.run(&NEXT.replace("FLAGS", ""));
+    let output = driver.output(&NEXT.replace("FLAGS", ""));
     match received(&output).as_slice() {
         ["next"] if !had_sent => {}
         ["one", "next"] => {}
@@ -344,7 +323,7 @@ fn open_and_close_at_each_system_call() {
     let driver = Driver::new();
     let make = "open NAME 4096 sc 0600 send one 0 close";
     for steps in 0.. {
-        let mut victim = driver.command(make);
+        let mut victim = driver.process(make);
         let ended = kill_after(victim.stdout(Stdio::null()), steps, Step::SystemCall).unwrap();
         assert_usable(&driver, steps, ended);
         if ended {
@@ -360,30 +339,44 @@ fn open_and_close_at_each_system_call() {
 fn open_at_instructions_spread_over_it() {
     const KILLS: u64 = 2000;
     const THREADS: u64 = 4;
+    const MAKE: &str = "mark open NAME 4096 sc 0600";
 
+    // How many instructions there are behind each start and end of a system call.
+    let driver = Driver::new();
+    let behind: Vec<u64> = (0..)
+        .map_while(|stops| {
+            let count = count_behind(driver.process(MAKE).stdout(Stdio::null()), stops);
+            driver.remove();
+            count.unwrap()
+        })
+        .collect();
+    let all = behind[0];
+    assert!(all > 1000 && behind.len() > 20, "{behind:?}");
+
+    let kill = |driver: &Driver, instruction: u64| {
+        let stops = behind
+            .iter()
+            .rposition(|&behind| all.saturating_sub(behind) <= instruction)
+            .unwrap();
+        let further = instruction - all.saturating_sub(behind[stops]);
+        let mut victim = driver.process(MAKE);
+        let victim = victim.stdout(Stdio::null());
+        let ended = kill_behind(victim, stops as u64, further).unwrap();
+        // Not every process takes exactly as many.
+        let near_the_end = instruction > all / 100 * 98;
+        assert!(!ended || near_the_end, "{instruction} of {all}");
+        assert_usable(driver, instruction, false);
+    };
     std::thread::scope(|scope| {
         for thread in 0..THREADS {
             scope.spawn(move || {
                 let driver = Driver::new();
-                let make = "mark open NAME 4096 sc 0600";
-                let instructions =
-                    count_between(driver.command(make).stdout(Stdio::null())).unwrap();
-                driver.remove();
-                assert!(instructions > 1000, "{instructions}");
                 for number in (thread..KILLS).step_by(THREADS as usize) {
-                    let instruction = number * instructions / KILLS;
-                    let mut victim = driver.command(make);
-                    let ended = kill_between(victim.stdout(Stdio::null()), instruction).unwrap();
-                    // The next process does not take exactly as many.
-                    let near_the_end = instruction > instructions / 100 * 98;
-                    assert!(!ended || near_the_end, "{instruction} of {instructions}");
-                    assert_usable(&driver, instruction, false);
-                }
-                if thread == 0 {
-                    println!("open: killed at {KILLS} of {instructions} instructions");
+                    kill(&driver, number * all / KILLS);
                 }
             });
         }
     });
+    println!("open: killed at {KILLS} of {all} instructions");
     assert_eq!(stand_ins(), 0);
 }

@@ -2,6 +2,7 @@
 //! it, and keys of a test's own.
 #![allow(dead_code)]
 
+pub mod driver;
 pub mod ptrace;
 
 use std::ffi::{CString, OsStr};

@@ -1,8 +1,8 @@
 //! A process that is killed at a chosen moment, by ptrace(2).
 
-use std::io;
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command};
+use std::{io, mem};
 
 /// Between which moments the process is stopped.
 #[derive(Clone, Copy, PartialEq, Debug)]
@@ -47,6 +47,13 @@ pub fn kill_between(command: &mut Command, instructions: u64) -> io::Result<bool
     stop_between(command, instructions, || {})
 }
 
+/// As [`kill_between`], so many instructions behind the start or end of a system call: the process
+/// runs to it at full speed.
+pub fn kill_behind(command: &mut Command, stops: u64, instructions: u64) -> io::Result<bool> {
+    let mut traced = Traced::start(command)?;
+    Ok(!traced.run(stops)? || !traced.steps(instructions)?)
+}
+
 /// As [`kill_between`], and before it kills the process it does something while that is stopped.
 pub fn stop_between(
     command: &mut Command,
@@ -54,32 +61,72 @@ pub fn stop_between(
     meanwhile: impl FnOnce(),
 ) -> io::Result<bool> {
     let mut traced = Traced::start(command)?;
-    for _ in 0..instructions {
-        if !traced.step()? {
-            return Ok(true);
-        }
+    if !traced.steps(instructions)? {
+        return Ok(true);
     }
     meanwhile();
     Ok(false)
 }
 
-/// How many instructions a process makes between two SIGUSR1 that it sends itself.
-pub fn count_between(command: &mut Command) -> io::Result<u64> {
+/// How many instructions a process makes between two SIGUSR1 that it sends itself, from so many
+/// starts and ends of system calls on; `None` if there are fewer.
+pub fn count_behind(command: &mut Command, stops: u64) -> io::Result<Option<u64>> {
     let mut traced = Traced::start(command)?;
+    if !traced.run(stops)? {
+        return Ok(None);
+    }
     let mut instructions = 0;
-    while traced.step()? {
+    while traced.steps(1)? {
         instructions += 1;
     }
-    Ok(instructions)
+    Ok(Some(instructions))
 }
 
 /// A process that is traced, and killed when this is dropped.
-struct Traced(Child);
+struct Traced {
+    child: Child,
+    _core: OneCore,
+}
 
 impl Drop for Traced {
     fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// The calling thread, and what it starts, stays on the core where it is: a step then takes a tenth
+/// of the time, since no other core has to be woken.
+struct OneCore(libc::cpu_set_t);
+
+impl OneCore {
+    fn new() -> io::Result<Self> {
+        // SAFETY: zeros are a set, which is of this size.
+        unsafe {
+            let (mut allowed, mut only): (libc::cpu_set_t, _) = (mem::zeroed(), mem::zeroed());
+            checked(libc::sched_getaffinity(
+                0,
+                size_of_val(&allowed),
+                &mut allowed,
+            ))?;
+            libc::CPU_SET(checked(libc::sched_getcpu())? as usize, &mut only);
+            checked(libc::sched_setaffinity(0, size_of_val(&only), &only))?;
+            Ok(Self(allowed))
+        }
+    }
+}
+
+impl Drop for OneCore {
+    fn drop(&mut self) {
+        // SAFETY: a set of this size.
+        unsafe { libc::sched_setaffinity(0, size_of_val(&self.0), &self.0) };
+    }
+}
+
+fn checked(result: libc::c_int) -> io::Result<libc::c_int> {
+    match result {
+        -1 => Err(io::Error::last_os_error()),
+        result => Ok(result),
     }
 }
 
@@ -87,27 +134,45 @@ impl Traced {
     /// Starts a process, and lets it run to its first SIGUSR1.
     fn start(command: &mut Command) -> io::Result<Self> {
         trace_me(command);
-        let mut traced = Self(command.spawn()?);
+        let core = OneCore::new()?;
+        let mut traced = Self {
+            child: command.spawn()?,
+            _core: core,
+        };
         // The first stop is the end of exec.
-        wait_for_stop(&mut traced.0)?;
+        wait_for_stop(&mut traced.child)?;
         while traced.go_on(libc::PTRACE_CONT)? == Some(false) {}
         Ok(traced)
     }
 
-    /// Lets it make one instruction; whether it has come to neither SIGUSR1 nor its end.
-    fn step(&mut self) -> io::Result<bool> {
-        Ok(self.go_on(libc::PTRACE_SINGLESTEP)? == Some(false))
+    /// Lets it make so many instructions; whether it has come to neither SIGUSR1 nor its end.
+    fn steps(&mut self, instructions: u64) -> io::Result<bool> {
+        self.stops(libc::PTRACE_SINGLESTEP, instructions)
+    }
+
+    /// Lets it run to so many starts and ends of system calls; likewise.
+    fn run(&mut self, stops: u64) -> io::Result<bool> {
+        self.stops(libc::PTRACE_SYSCALL, stops)
+    }
+
+    fn stops(&mut self, request: libc::c_uint, count: u64) -> io::Result<bool> {
+        for _ in 0..count {
+            if self.go_on(request)? != Some(false) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     /// Lets it go on, without the signal it stopped by; whether it stops by SIGUSR1, or `None` if it
     /// ends.
     fn go_on(&mut self, request: libc::c_uint) -> io::Result<Option<bool>> {
-        let pid = self.0.id() as libc::pid_t;
+        let pid = self.child.id() as libc::pid_t;
         // SAFETY: the child is stopped, and traced by this thread.
         if unsafe { libc::ptrace(request, pid, 0, 0) } == -1 {
             return Ok(None);
         }
-        let signal = wait_for_stop(&mut self.0)?;
+        let signal = wait_for_stop(&mut self.child)?;
         Ok(signal.map(|signal| signal == libc::SIGUSR1))
     }
 }
