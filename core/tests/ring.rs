@@ -1,0 +1,206 @@
+//! The ring by itself: what its two ends say to each other, and to what nobody of theirs wrote.
+#![cfg(not(loom))]
+#![allow(
+    missing_docs,
+    clippy::arithmetic_side_effects,
+    clippy::indexing_slicing,
+    clippy::unwrap_used
+)]
+
+use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
+
+use shmcomm::ring::{Consumer, Producer, Stop, WORD, Words, longest};
+
+struct Block {
+    words: Vec<AtomicU64>,
+    head: AtomicU64,
+    received: AtomicU64,
+    tail: AtomicU64,
+    sent: AtomicU64,
+}
+
+impl Block {
+    fn new(capacity: u64) -> Self {
+        Self {
+            words: (0..capacity / WORD).map(|_| AtomicU64::new(0)).collect(),
+            head: AtomicU64::new(0),
+            received: AtomicU64::new(0),
+            tail: AtomicU64::new(0),
+            sent: AtomicU64::new(0),
+        }
+    }
+}
+
+impl Words for Block {
+    type Word = AtomicU64;
+    fn capacity(&self) -> u64 {
+        self.words.len() as u64 * WORD
+    }
+    fn longest(&self) -> u64 {
+        longest(self.capacity())
+    }
+    fn length(&self, position: u64) -> &AtomicU64 {
+        &self.words[(position / WORD) as usize % self.words.len()]
+    }
+    fn head(&self) -> &AtomicU64 {
+        &self.head
+    }
+    fn received(&self) -> &AtomicU64 {
+        &self.received
+    }
+    fn tail(&self) -> &AtomicU64 {
+        &self.tail
+    }
+    fn sent(&self) -> &AtomicU64 {
+        &self.sent
+    }
+}
+
+const CAPACITY: u64 = 128;
+
+fn send(producer: &mut Producer, block: &Block, length: u64) {
+    producer.reserve(block, length).unwrap();
+    assert!(producer.publish(block, length));
+}
+
+fn receive(consumer: &mut Consumer, block: &Block) -> u64 {
+    let (_, length) = consumer.peek(block).unwrap();
+    assert!(consumer.release(block));
+    length
+}
+
+#[test]
+fn messages_of_all_lengths_come_in_order() {
+    let block = Block::new(CAPACITY);
+    let mut producer = Producer::resume(&block).unwrap();
+    let mut consumer = Consumer::resume(&block);
+    for round in 0..1000 {
+        let length = round % (longest(CAPACITY) + 1);
+        assert_eq!(consumer.peek(&block), Err(Stop::Wait));
+        let position = producer.reserve(&block, length).unwrap();
+        // Payload that looks like length words must not be taken for them.
+        for word in 0..length / WORD {
+            block
+                .length(position + word * WORD)
+                .store(u64::MAX - word, SeqCst);
+        }
+        assert!(producer.publish(&block, length));
+        assert_eq!(consumer.peek(&block), Ok((position, length)));
+        assert!(consumer.release(&block));
+    }
+    assert_eq!((producer.sent(), consumer.received()), (1000, 1000));
+}
+
+#[test]
+fn a_full_ring_waits_for_its_receiver() {
+    let block = Block::new(CAPACITY);
+    let mut producer = Producer::resume(&block).unwrap();
+    let mut consumer = Consumer::resume(&block);
+    let mut sent = 0;
+    while producer.reserve(&block, 8).is_ok() {
+        assert!(producer.publish(&block, 8));
+        sent += 1;
+    }
+    assert_eq!(sent, (CAPACITY - WORD) / 16);
+    assert_eq!(producer.reserve(&block, 8), Err(Stop::Wait));
+    for too_large in [longest(CAPACITY) + 1, u64::MAX - 7, u64::MAX] {
+        let result = producer.reserve(&block, too_large);
+        assert_eq!(result, Err(Stop::TooLarge));
+    }
+    assert_eq!(receive(&mut consumer, &block), 8);
+    assert!(producer.reserve(&block, 8).is_ok());
+}
+
+#[test]
+fn only_what_is_reserved_is_published_and_what_is_peeked_at_released() {
+    let block = Block::new(CAPACITY);
+    let mut producer = Producer::resume(&block).unwrap();
+    let mut consumer = Consumer::resume(&block);
+    assert!(!producer.publish(&block, 0));
+    assert!(!consumer.release(&block));
+    producer.reserve(&block, 20).unwrap();
+    assert!(producer.is_pending() && !producer.publish(&block, 21));
+    assert!(producer.publish(&block, 3));
+    assert!(!producer.is_pending() && !producer.publish(&block, 0));
+    assert_eq!(consumer.peek(&block).map(|(_, length)| length), Ok(3));
+    consumer.forget();
+    assert!(!consumer.is_pending() && !consumer.release(&block));
+    assert_eq!(receive(&mut consumer, &block), 3);
+    assert!(!consumer.release(&block));
+    producer.reserve(&block, 1).unwrap();
+    producer.forget();
+    assert!(!producer.publish(&block, 0));
+    assert_eq!(consumer.peek(&block), Err(Stop::Wait));
+}
+
+#[test]
+fn who_comes_next_takes_up_where_a_dead_one_was() {
+    let block = Block::new(CAPACITY);
+    for round in 0..1000_u64 {
+        let mut producer = Producer::resume(&block).unwrap();
+        assert_eq!(producer.sent(), round);
+        let (tail, sent) = (block.tail.load(SeqCst), block.sent.load(SeqCst));
+        send(&mut producer, &block, 8);
+        if round % 100 != 0 {
+            // Died between the position and the count, or before both.
+            block.sent.store(sent, SeqCst);
+            if round % 3 == 0 {
+                block.tail.store(tail, SeqCst);
+            }
+        }
+        let mut consumer = Consumer::resume(&block);
+        assert_eq!(consumer.received(), round);
+        let received = block.received.load(SeqCst);
+        receive(&mut consumer, &block);
+        if round % 100 != 0 {
+            // So did its receiver.
+            block.received.store(received, SeqCst);
+        }
+        if round % 2 == 0 {
+            // Its message is received before the next sender comes.
+            assert_eq!(Producer::resume(&block).unwrap().sent(), round + 1);
+        }
+    }
+}
+
+#[test]
+fn what_nobody_wrote_is_told() {
+    for (head, tail) in [(1 << 40, 0), (0, 1 << 40), (8, 0), (u64::MAX, 0)] {
+        let block = Block::new(CAPACITY);
+        block.head.store(head, SeqCst);
+        block.tail.store(tail, SeqCst);
+        let result = Producer::resume(&block);
+        assert_eq!(result.err(), Some(Stop::Corrupt), "{head} {tail}");
+    }
+    let block = Block::new(CAPACITY);
+    for word in [u64::MAX, CAPACITY, longest(CAPACITY) + 2] {
+        block.length(0).store(word, SeqCst);
+        let mut consumer = Consumer::resume(&block);
+        assert_eq!(consumer.peek(&block), Err(Stop::Corrupt));
+        assert!(!consumer.release(&block));
+    }
+    // A receiver ahead of all that was sent, or that goes back.
+    for head in [216, u64::MAX, 0, 96] {
+        let block = Block::new(CAPACITY);
+        let mut producer = Producer::resume(&block).unwrap();
+        send(&mut producer, &block, 96);
+        receive(&mut Consumer::resume(&block), &block);
+        send(&mut producer, &block, 96);
+        block.head.store(head, SeqCst);
+        // Whatever it says: nothing is believed of it.
+        for _ in 0..2 {
+            assert_eq!(producer.reserve(&block, 96), Err(Stop::Corrupt), "{head}");
+        }
+    }
+    // A circle of records that never ends.
+    for offset in 0..CAPACITY / WORD {
+        block.length(offset * WORD).store(1, SeqCst);
+    }
+    // Also where positions end.
+    for start in [0, u64::MAX - (WORD - 1), CAPACITY.wrapping_neg()] {
+        block.head.store(start, SeqCst);
+        block.tail.store(start, SeqCst);
+        let result = Producer::resume(&block);
+        assert_eq!(result.err(), Some(Stop::Corrupt));
+    }
+}
