@@ -453,3 +453,9 @@ fn what_is_no_channel_is_refused() {
         format!("open: ok\n{}close: ok\n", refused.concat())
     );
 }
+
+#[test]
+fn a_fork_in_another_thread_takes_no_end_along() {
+    let driver = Driver::build("forks.c", Link::Static);
+    assert_eq!(driver.run(&[&driver.posix(), "2000"]), "");
+}

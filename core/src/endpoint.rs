@@ -8,7 +8,10 @@
 //! what it has mapped. So that a dead holder's end is free although its child lives, the child closes
 //! the descriptor at once, and does not get the mapping.
 
-use core::sync::atomic::{AtomicI32, AtomicU32, Ordering::Relaxed};
+use core::sync::atomic::{
+    AtomicI32, AtomicU32,
+    Ordering::{AcqRel, Acquire, Relaxed},
+};
 
 use crate::error::{Call, Errno, Error};
 use crate::sys::{self, ByteLock, Descriptor};
@@ -173,8 +176,22 @@ impl Process {
 /// How often this process is a child of one that had channels.
 static GENERATION: AtomicU32 = AtomicU32::new(0);
 
+/// How many times this process has begun to fork, and how many times that was done.
+static FORKS_BEGUN: AtomicU32 = AtomicU32::new(0);
+static FORKS_DONE: AtomicU32 = AtomicU32::new(0);
+
 /// 0: no channel was opened yet; 1: children close what they inherit.
 static PREPARED: AtomicU32 = AtomicU32::new(0);
+
+/// How many times this process has forked; `None` while it does. Where that is the same before a file
+/// was opened and after its end was claimed, no child has it open.
+pub fn forks() -> Option<u32> {
+    if PREPARED.swap(1, Relaxed) == 0 {
+        sys::at_fork(begin_fork, end_fork, close_inherited);
+    }
+    let done = FORKS_DONE.load(Acquire);
+    (FORKS_BEGUN.load(Acquire) == done).then_some(done)
+}
 
 /// A descriptor that children of this process do not keep.
 struct Held {
@@ -185,9 +202,6 @@ struct Held {
 
 impl Held {
     fn new(file: Descriptor) -> Result<Self, Error> {
-        if PREPARED.swap(1, Relaxed) == 0 {
-            sys::at_fork(close_inherited);
-        }
         let place = OPEN.iter().position(|place| {
             place
                 .compare_exchange(-1, file.raw(), Relaxed, Relaxed)
@@ -212,8 +226,17 @@ impl Drop for Held {
     }
 }
 
+extern "C" fn begin_fork() {
+    FORKS_BEGUN.fetch_add(1, AcqRel);
+}
+
+extern "C" fn end_fork() {
+    FORKS_DONE.fetch_add(1, AcqRel);
+}
+
 extern "C" fn close_inherited() {
     GENERATION.fetch_add(1, Relaxed);
+    FORKS_DONE.store(FORKS_BEGUN.load(Relaxed), Relaxed);
     for place in &OPEN {
         let file = place.swap(-1, Relaxed);
         if file >= 0 {

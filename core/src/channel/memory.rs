@@ -32,7 +32,8 @@ pub mod at {
     pub const ALWAYS_FENCED: usize = 456;
 }
 
-/// The memory of a channel. Each word, who writes it, and what a death in between leaves:
+/// Where the memory of a channel is mapped. Each word, who writes it, and what a death in between
+/// leaves:
 ///
 /// | word | written by | read by | order | a death leaves |
 /// |---|---|---|---|---|
@@ -48,8 +49,9 @@ pub mod at {
 #[derive(Clone, Copy)]
 pub struct View<'a> {
     base: NonNull<u8>,
-    /// Of a position, what says where it is in the ring.
+    /// The bits of a position that say where in the ring it is.
     mask: u64,
+    /// The longest message.
     longest: u64,
     mapped: PhantomData<&'a AtomicU64>,
 }

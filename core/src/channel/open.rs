@@ -4,7 +4,7 @@ use core::sync::atomic::Ordering::Relaxed;
 
 use super::memory::{HEADER, MAGIC, Memory, at};
 use super::{Channel, End, invalid};
-use crate::endpoint::{Endpoint, Side};
+use crate::endpoint::{self, Endpoint, Side};
 use crate::error::{Call, Errno, Error};
 use crate::name::Name;
 use crate::object::{self, Place, Unnamed};
@@ -15,6 +15,10 @@ use crate::sys::{self, Access, Descriptor};
 const SMALLEST: usize = 4096;
 /// The capacity where none is asked for.
 const DEFAULT_CAPACITY: usize = 1 << 20;
+
+/// How often an open begins again when others make and remove the same name, or fork, at the same
+/// time.
+const TRIES: u32 = 100;
 
 /// How a channel is opened.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -37,9 +41,6 @@ impl Options {
     /// Opens an end of a channel, which is made if need be; `posix:` and `file:` names.
     #[inline(never)]
     pub fn open(&self, name: Name<'_>) -> Result<Channel, Error> {
-        /// As often as others may make and remove the same name meanwhile.
-        const TRIES: u32 = 100;
-
         let place = match name {
             Name::Posix(name) => Place::Posix(name),
             Name::File(path) => Place::File(path),
@@ -48,6 +49,23 @@ impl Options {
         if self.mode & !0o777 != 0 || (self.exclusive && !self.create) {
             return Err(invalid());
         }
+        let mut options = *self;
+        for _ in 0..TRIES {
+            let forks = endpoint::forks();
+            let channel = options.find_or_make(place)?;
+            if forks.is_some() && endpoint::forks() == forks {
+                return Ok(channel);
+            }
+            // By another thread: the child may have the file open, and this end with it, if it was
+            // not yet known as one that children close.
+            drop(channel);
+            options.exclusive = false;
+            sys::sleep_ms(1);
+        }
+        Err(Call::Open.failed(Errno::EBUSY))
+    }
+
+    fn find_or_make(&self, place: Place<'_>) -> Result<Channel, Error> {
         for _ in 0..TRIES {
             if self.exclusive && object::exists(place)? {
                 return Err(Call::Link.failed(Errno::EEXIST));

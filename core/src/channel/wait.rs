@@ -1,4 +1,7 @@
 //! How a side waits for the other, and wakes it.
+//!
+//! Who has to wait spins for a moment, then says so in its sleep word and sleeps, by the
+//! [handshake](crate::handshake); the other side looks at that word after each message.
 
 use core::ffi::c_int;
 use core::sync::atomic::{
@@ -157,9 +160,9 @@ impl Channel {
         }
     }
 
-    /// Lets the other side get ahead after a burst of messages. Else a side that is a little faster
-    /// stays close behind the other, and they contend for a cache line at each message, which can
-    /// take longer than all else. Who answers single messages is not kept waiting.
+    /// Lets the other side get ahead after a burst of messages. Else the faster side stays so close
+    /// that both want the same cache line at each message, which can take longer than all else. Who
+    /// answers single messages does not wait here.
     fn give_head_start(&mut self) {
         let burst = self.count().wrapping_sub(self.waited_at);
         self.waited_at = self.count();

@@ -15,8 +15,8 @@ pub fn pid() -> i32 {
     unsafe { libc::getpid() }
 }
 
-/// Calls a function in each child of `fork(2)` from now on, before anything else runs there.
-pub fn at_fork(in_child: extern "C" fn()) {
+/// Calls these functions at each `fork(2)` from now on, before anything else runs there.
+pub fn at_fork(before: extern "C" fn(), in_parent: extern "C" fn(), in_child: extern "C" fn()) {
     unsafe extern "C" {
         fn pthread_atfork(
             before: Option<extern "C" fn()>,
@@ -24,8 +24,8 @@ pub fn at_fork(in_child: extern "C" fn()) {
             in_child: Option<extern "C" fn()>,
         ) -> c_int;
     }
-    // SAFETY: the function lives as long as the library.
-    unsafe { pthread_atfork(None, None, Some(in_child)) };
+    // SAFETY: the functions live as long as the library.
+    unsafe { pthread_atfork(Some(before), Some(in_parent), Some(in_child)) };
 }
 
 /// The calling thread.
