@@ -5,8 +5,8 @@ use core::ffi::{CStr, c_char, c_int, c_void};
 use core::ptr::{self, NonNull};
 
 use libc::{gid_t, key_t, mode_t, pid_t, uid_t};
-use shmcomm_core::segment::{self, HugePages, Info};
-use shmcomm_core::{Error, Name, Segment, heap};
+use shmcomm_core::info::{HugePages, Info};
+use shmcomm_core::{Error, Name, Segment, heap, segment};
 
 use crate::errno;
 

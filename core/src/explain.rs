@@ -3,10 +3,11 @@
 use core::ffi::{c_int, c_void};
 
 use crate::error::{Call, Errno, Error};
+use crate::info::Info;
 use crate::key::Key;
 use crate::stale::{self, Creator, State};
 use crate::sys::{self, SharedPath};
-use crate::sysv::{self, Info};
+use crate::sysv;
 use crate::text::Text;
 
 /// A call of layer 1, with what it was called with.
@@ -160,18 +161,16 @@ impl Facts<'_> {
             (Some(b'p'), _) => return self.path.bytes().for_each(|byte| text.push(byte)),
             (Some(b'd'), _) => return text.hex(self.argument as u64, 1),
             (Some(b'k'), _) => return text.hex(u64::from(self.key as u32), 8),
-            (Some(b'm'), Ok(info)) => return text.octal(info.mode().into(), 4),
+            (Some(b'm'), Ok(info)) => return text.octal(info.mode.into(), 4),
             (Some(b'z'), _) => self.argument,
             (Some(b'e'), _) => self.error.errno().raw().into(),
             (Some(b'i'), _) => self.id.into(),
             (Some(b'u'), _) => sys::effective_uid().into(),
-            (Some(b's'), Ok(info)) => info.size() as i64,
-            (Some(b'o'), Ok(info)) => info.uid().into(),
-            (Some(b'c'), Ok(info)) => info.creator_pid().into(),
-            (Some(b'n'), Ok(info)) => info.attached() as i64,
-            (Some(b'a'), Ok(info)) => {
-                (sys::wall_clock_ms() / 1000).wrapping_sub(info.change_time())
-            }
+            (Some(b's'), Ok(info)) => info.size as i64,
+            (Some(b'o'), Ok(info)) => info.uid.into(),
+            (Some(b'c'), Ok(info)) => info.creator_pid.into(),
+            (Some(b'n'), Ok(info)) => info.attached.unwrap_or(0) as i64,
+            (Some(b'a'), Ok(info)) => (sys::wall_clock_ms() / 1000).wrapping_sub(info.change_time),
             _ => return,
         };
         text.signed(number);

@@ -28,6 +28,7 @@ pub mod explain;
 pub mod futex;
 pub mod handshake;
 pub mod heap;
+pub mod info;
 pub mod key;
 pub mod mutex;
 pub mod name;

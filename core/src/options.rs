@@ -22,10 +22,11 @@ use core::ffi::{c_int, c_void};
 use core::ptr::NonNull;
 
 use crate::error::{Call, Errno, Error};
+use crate::info::HugePages;
 use crate::key::Key;
 use crate::name::Name;
 use crate::object::{self, Place, Unnamed};
-use crate::segment::{Attached, HugePages, Kind, Mapped, Memory, Segment};
+use crate::segment::{Attached, Kind, Mapped, Memory, Segment};
 use crate::stale;
 use crate::sys::{self, Access, Advice, Descriptor};
 use crate::sysv;
@@ -204,7 +205,7 @@ impl Options {
             false => sysv::attach(id)?,
         };
         let attached = Attached(NonNull::new(address).ok_or(Call::Shmat.failed(Errno::ENOMEM))?);
-        let size = sysv::info(id)?.size();
+        let size = sysv::info(id)?.size;
         if self.size > size {
             return Err(Call::Arguments.failed(Errno::EINVAL));
         }

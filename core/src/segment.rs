@@ -17,6 +17,7 @@ use core::ptr::NonNull;
 use core::sync::atomic::{AtomicU8, Ordering::Relaxed};
 
 use crate::error::{Call, Errno, Error};
+use crate::info::{HugePages, Info};
 use crate::key::Key;
 use crate::name::Name;
 use crate::object::{self, Place};
@@ -24,17 +25,6 @@ use crate::options::Options;
 use crate::stale;
 use crate::sys::{self, Access, Descriptor};
 use crate::sysv;
-
-/// Which pages a segment got.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum HugePages {
-    /// Normal ones.
-    None,
-    /// Transparent huge pages are asked for, and the kernel gives them where it can.
-    Transparent,
-    /// Huge pages.
-    Huge,
-}
 
 /// A System V segment in this process, detached when it is dropped.
 pub(crate) struct Attached(pub NonNull<c_void>);
@@ -108,42 +98,6 @@ unsafe impl Send for Segment {}
 // SAFETY: as above; what changes the handle takes it by &mut.
 unsafe impl Sync for Segment {}
 
-/// What the system knows about a segment. What a kind of memory does not have is `None` or 0.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-#[non_exhaustive]
-pub struct Info {
-    /// The true size in bytes.
-    pub size: usize,
-    /// Permission bits.
-    pub mode: u32,
-    /// User id of the owner.
-    pub uid: u32,
-    /// Group id of the owner.
-    pub gid: u32,
-    /// The System V key; 0 for a private segment, and once it is removed.
-    pub key: Option<Key>,
-    /// The System V id.
-    pub id: Option<c_int>,
-    /// The process that made it; 0 where that is not known.
-    pub creator_pid: i32,
-    /// The last process that attached or detached; 0 where that is not known.
-    pub last_pid: i32,
-    /// How many times it is attached.
-    pub attached: Option<u64>,
-    /// Last attach, or access of a file, in seconds since 1970; 0 if there was none.
-    pub attach_time: i64,
-    /// Last detach, likewise.
-    pub detach_time: i64,
-    /// Creation or last change of owner or mode, likewise.
-    pub change_time: i64,
-    /// It has no name any more, and goes with its last user.
-    pub removed: bool,
-    /// It is kept from being swapped.
-    pub locked: bool,
-    /// Which pages it got from this handle.
-    pub huge_pages: HugePages,
-}
-
 impl Segment {
     /// How to open a segment: without more, an existing one, to read and write.
     pub const fn options() -> Options {
@@ -202,26 +156,10 @@ impl Segment {
     #[inline(never)]
     pub fn info(&self) -> Result<Info, Error> {
         match &self.memory {
-            Memory::Sysv(_, id) => {
-                let info = sysv::info(*id)?;
-                Ok(Info {
-                    size: info.size(),
-                    mode: info.mode(),
-                    uid: info.uid(),
-                    gid: info.gid(),
-                    key: Some(info.key()),
-                    id: Some(*id),
-                    creator_pid: info.creator_pid(),
-                    last_pid: info.last_pid(),
-                    attached: Some(info.attached()),
-                    attach_time: info.attach_time(),
-                    detach_time: info.detach_time(),
-                    change_time: info.change_time(),
-                    removed: info.removed(),
-                    locked: info.locked(),
-                    huge_pages: self.huge_pages,
-                })
-            }
+            Memory::Sysv(_, id) => Ok(Info {
+                huge_pages: self.huge_pages,
+                ..sysv::info(*id)?
+            }),
             Memory::Object(_, file, kind) => {
                 let status = Call::Fstat.of(sys::status(file))?;
                 Ok(Info {
@@ -229,17 +167,13 @@ impl Segment {
                     mode: status.st_mode & 0o777,
                     uid: status.st_uid,
                     gid: status.st_gid,
-                    key: None,
-                    id: None,
                     creator_pid: stale::recorded_pid(file),
-                    last_pid: 0,
-                    attached: None,
                     attach_time: status.st_atime,
-                    detach_time: 0,
                     change_time: status.st_ctime,
                     removed: *kind != Kind::Anonymous && status.st_nlink == 0,
                     locked: self.locked,
                     huge_pages: self.huge_pages,
+                    ..Info::default()
                 })
             }
         }

@@ -7,8 +7,9 @@ use core::sync::atomic::{
 };
 
 use crate::error::{Errno, Error};
+use crate::info::Info;
 use crate::sys::{self, Descriptor, ProcessStat};
-use crate::sysv::{self, Info};
+use crate::sysv;
 
 /// In which state a segment or an object is found. Only [`Self::is_left_over`] may be replaced; what
 /// cannot be told counts as in use.
@@ -47,8 +48,8 @@ impl State {
 /// The state of the segment, from what [`sysv::info`] says of it.
 pub fn state(info: &Result<Info, Error>) -> State {
     match info {
-        Ok(info) if info.uid() != sys::effective_uid() => State::Foreign,
-        Ok(info) if info.attached() != 0 => State::Attached,
+        Ok(info) if info.uid != sys::effective_uid() => State::Foreign,
+        Ok(info) if info.attached != Some(0) => State::Attached,
         Ok(info) => State::Unattached(creator(info)),
         Err(error) => match error.errno() {
             Errno::EINVAL | Errno::EIDRM => State::Absent,
@@ -68,8 +69,8 @@ pub fn clear(id: c_int) -> bool {
 
 /// What became of the segment's creator.
 pub fn creator(info: &Info) -> Creator {
-    fate(info.creator_pid(), |stat| {
-        started_after(stat, info.change_time())
+    fate(info.creator_pid, |stat| {
+        started_after(stat, info.change_time)
     })
 }
 
@@ -194,9 +195,15 @@ mod tests {
         let info = info.unwrap();
         assert_eq!(creator(&info), Creator::Alive);
         assert!(!cleared);
-        let before_this_process = info.with(info.creator_pid(), info.change_time() - 1_000_000);
+        let before_this_process = Info {
+            change_time: info.change_time - 1_000_000,
+            ..info
+        };
         assert_eq!(creator(&before_this_process), Creator::Dead);
-        let elsewhere = info.with(0, info.change_time());
+        let elsewhere = Info {
+            creator_pid: 0,
+            ..info
+        };
         assert_eq!(creator(&elsewhere), Creator::Unknown);
     }
 }

@@ -3,6 +3,7 @@
 use core::ffi::{c_int, c_void};
 
 use crate::error::{Call, Errno, Error};
+use crate::info::{HugePages, Info};
 use crate::key::Key;
 use crate::sys;
 
@@ -10,84 +11,6 @@ use crate::sys;
 pub const CREATE: c_int = libc::IPC_CREAT;
 /// With [`CREATE`]: fail if there is one already.
 pub const EXCLUSIVE: c_int = libc::IPC_EXCL;
-
-/// What the kernel knows about a segment, see `shmctl(2)`.
-#[derive(Clone, Copy)]
-pub struct Info(libc::shmid_ds);
-
-impl Info {
-    /// Its key; 0 for a private one and for one that is removed but still attached.
-    pub fn key(&self) -> Key {
-        Key::from_raw(self.0.shm_perm.__key)
-    }
-
-    /// Its size in bytes, as asked for at its creation.
-    pub fn size(&self) -> usize {
-        self.0.shm_segsz
-    }
-
-    /// Permission bits.
-    pub fn mode(&self) -> u32 {
-        u32::from(self.0.shm_perm.mode) & 0o777
-    }
-
-    /// User id of the owner.
-    pub fn uid(&self) -> u32 {
-        self.0.shm_perm.uid
-    }
-
-    /// Group id of the owner.
-    pub fn gid(&self) -> u32 {
-        self.0.shm_perm.gid
-    }
-
-    /// The process that made it; 0 if it lives in another pid namespace.
-    pub fn creator_pid(&self) -> i32 {
-        self.0.shm_cpid
-    }
-
-    /// The last process that attached or detached; 0 if there was none.
-    pub fn last_pid(&self) -> i32 {
-        self.0.shm_lpid
-    }
-
-    /// How many times it is attached.
-    pub fn attached(&self) -> u64 {
-        self.0.shm_nattch
-    }
-
-    /// Last attach, in seconds since 1970; 0 if there was none.
-    pub fn attach_time(&self) -> i64 {
-        self.0.shm_atime
-    }
-
-    /// Last detach, likewise.
-    pub fn detach_time(&self) -> i64 {
-        self.0.shm_dtime
-    }
-
-    /// Creation or last change by `IPC_SET`, likewise.
-    pub fn change_time(&self) -> i64 {
-        self.0.shm_ctime
-    }
-
-    /// May not be swapped.
-    pub fn locked(&self) -> bool {
-        u32::from(self.0.shm_perm.mode) & sys::SHM_LOCKED != 0
-    }
-
-    /// Removed, and only kept until the last process detaches.
-    pub fn removed(&self) -> bool {
-        u32::from(self.0.shm_perm.mode) & sys::SHM_DEST != 0
-    }
-
-    #[cfg(test)]
-    pub(crate) fn with(mut self, creator_pid: i32, change_time: i64) -> Self {
-        self.0.shm_cpid = creator_pid;
-        self.0.shm_ctime = change_time;
-        self
-    }
-}
 
 /// The id of the segment with this key; `size` in bytes, `flags` as `shmget(2)` takes them: mode
 /// bits, [`CREATE`], [`EXCLUSIVE`].
@@ -126,17 +49,38 @@ pub fn remove(id: c_int) -> Result<(), Error> {
 
 /// What the kernel knows about this segment; EACCES without permission to read it.
 pub fn info(id: c_int) -> Result<Info, Error> {
-    Call::Shmctl.of(sys::shm_stat(id)).map(Info)
+    Call::Shmctl.of(sys::shm_stat(id).map(|ds| info_of(id, &ds)))
 }
 
 /// As [`info`], and also for a segment that this process may not read, where the kernel allows that
 /// (Linux 4.17 and later).
 pub fn info_unchecked(id: c_int) -> Result<Info, Error> {
-    match info(id) {
-        Err(error) if error.errno() == Errno::EACCES => {
-            sys::shm_stat_any(id).map(Info).map_err(|_| error)
-        }
-        result => result,
+    let status = match sys::shm_stat(id) {
+        Err(Errno::EACCES) => sys::shm_stat_any(id).map_err(|_| Errno::EACCES),
+        status => status,
+    };
+    Call::Shmctl.of(status.map(|ds| info_of(id, &ds)))
+}
+
+#[inline(never)]
+fn info_of(id: c_int, ds: &libc::shmid_ds) -> Info {
+    let mode = u32::from(ds.shm_perm.mode);
+    Info {
+        size: ds.shm_segsz,
+        mode: mode & 0o777,
+        uid: ds.shm_perm.uid,
+        gid: ds.shm_perm.gid,
+        key: Some(Key::from_raw(ds.shm_perm.__key)),
+        id: Some(id),
+        creator_pid: ds.shm_cpid,
+        last_pid: ds.shm_lpid,
+        attached: Some(ds.shm_nattch),
+        attach_time: ds.shm_atime,
+        detach_time: ds.shm_dtime,
+        change_time: ds.shm_ctime,
+        removed: mode & sys::SHM_DEST != 0,
+        locked: mode & sys::SHM_LOCKED != 0,
+        huge_pages: HugePages::None,
     }
 }
 
@@ -180,12 +124,12 @@ mod tests {
 
         let before = before.unwrap();
         assert_eq!(
-            (before.size(), before.mode(), before.attached()),
-            (100, 0o600, 0)
+            (before.size, before.mode, before.attached),
+            (100, 0o600, Some(0))
         );
-        assert_eq!(before.creator_pid() as u32, std::process::id());
+        assert_eq!(before.creator_pid as u32, std::process::id());
         let pending = info(id).unwrap();
-        assert_eq!((pending.attached(), pending.removed()), (1, true));
+        assert_eq!((pending.attached, pending.removed), (Some(1), true));
         let address = address.unwrap().cast::<u8>();
         // SAFETY: attached above, 100 bytes long.
         unsafe { address.write(7) };
@@ -203,10 +147,9 @@ mod tests {
     #[test]
     fn info_unchecked_names_the_same_segment() {
         let id = get(Key::PRIVATE, 123, CREATE | 0o640).unwrap();
-        let any = sys::shm_stat_any(id).map(Info);
+        let any = sys::shm_stat_any(id).map(|ds| info_of(id, &ds));
         let info = info(id);
         remove(id).unwrap();
-        let what = |info: Info| (info.creator_pid(), info.mode(), info.size());
-        assert_eq!(what(any.unwrap()), what(info.unwrap()));
+        assert_eq!(any.unwrap(), info.unwrap());
     }
 }
