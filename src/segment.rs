@@ -6,6 +6,7 @@ use core::ptr::{self, NonNull};
 
 use libc::{gid_t, key_t, mode_t, pid_t, uid_t};
 use shmcomm_core::info::{HugePages, Info};
+use shmcomm_core::options::Options;
 use shmcomm_core::{Error, Name, Segment, heap, segment};
 
 use crate::errno;
@@ -167,28 +168,17 @@ fn open(name: Name<'_>, size: usize, flags: c_int, mode: mode_t) -> Result<Segme
         return Err(errno::invalid());
     }
     let has = |flag| flags & flag != 0;
-    let mut options = Segment::options().size(size).mode(mode);
-    if has(SHMC_CREATE) {
-        options = options.create();
-    }
-    if has(SHMC_EXCL) {
-        options = options.exclusive();
-    }
-    if has(SHMC_RDONLY) {
-        options = options.read_only();
-    }
-    if has(SHMC_RECLAIM) {
-        options = options.reclaim();
-    }
-    if has(SHMC_PREFAULT) {
-        options = options.prefault();
-    }
-    if has(SHMC_HUGE) {
-        options = options.huge_pages();
-    }
-    if has(SHMC_LOCKED) {
-        options = options.locked();
-    }
+    let options = Options {
+        size,
+        mode,
+        create: has(SHMC_CREATE),
+        exclusive: has(SHMC_EXCL),
+        read_only: has(SHMC_RDONLY),
+        reclaim: has(SHMC_RECLAIM),
+        prefault: has(SHMC_PREFAULT),
+        huge_pages: has(SHMC_HUGE),
+        locked: has(SHMC_LOCKED),
+    };
     options.open(name)
 }
 

@@ -1,17 +1,18 @@
 //! How a segment is opened: made or found, attached, and prepared.
 //!
 //! ```
-//! use shmcomm::{Errno, Name, Segment, segment};
+//! use shmcomm::options::Options;
+//! use shmcomm::{Errno, Name, segment};
 //!
 //! let text = format!("posix:/shmcomm-example-{}", std::process::id());
 //! let name = Name::parse(text.as_bytes()).unwrap();
-//! let create = Segment::options().create().exclusive().size(100).mode(0o600);
+//! let create = Options { create: true, exclusive: true, size: 100, ..Options::default() };
 //! let segment = create.open(name)?;
 //! assert_eq!(segment.size(), 100);
 //! assert_eq!(create.open(name).err().map(|error| error.errno()), Some(Errno::EEXIST));
 //!
 //! drop(segment); // detaches, and removes nothing
-//! let again = Segment::options().read_only().open(name)?;
+//! let again = Options { read_only: true, ..Options::default() }.open(name)?;
 //! assert_eq!(again.size(), 100);
 //! segment::remove(name)?;
 //! assert!(again.info()?.removed);
@@ -34,23 +35,32 @@ use crate::sysv;
 /// How often an open begins again when others make and remove the same name at the same time.
 const TRIES: u32 = 100;
 
-/// How a segment is opened, see [`Segment::options`].
+/// How a segment is opened; by default an existing one, to read and write.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-#[must_use = "nothing is opened before open()"]
 pub struct Options {
-    size: usize,
-    mode: u32,
-    create: bool,
-    exclusive: bool,
-    read_only: bool,
-    reclaim: bool,
-    prefault: bool,
-    huge_pages: bool,
-    locked: bool,
+    /// At least so many bytes: the size of a new segment, rounded up only by huge pages. An existing
+    /// one that is smaller is refused by EINVAL; 0 takes an existing one as it is.
+    pub size: usize,
+    /// The permission bits of a new segment, exactly, whatever the umask; 0600 by default.
+    pub mode: u32,
+    /// Make the segment if there is none.
+    pub create: bool,
+    /// With `create`: EEXIST if there is one.
+    pub exclusive: bool,
+    /// For reading only: a write to the memory faults.
+    pub read_only: bool,
+    /// With `create`: replace one that is left over, see [`crate::stale`].
+    pub reclaim: bool,
+    /// Make all pages present now, so that no first touch takes a fault later.
+    pub prefault: bool,
+    /// Use huge pages if there are any, else transparent ones, else normal ones.
+    pub huge_pages: bool,
+    /// Keep the memory from being swapped, as [`Segment::lock`].
+    pub locked: bool,
 }
 
-impl Options {
-    pub(crate) const fn new() -> Self {
+impl Default for Options {
+    fn default() -> Self {
         Self {
             size: 0,
             mode: 0o600,
@@ -63,62 +73,9 @@ impl Options {
             locked: false,
         }
     }
+}
 
-    /// At least so many bytes: the size of a new segment, rounded up only by huge pages. An existing
-    /// one that is smaller is refused by EINVAL; 0, the default, takes an existing one as it is.
-    pub const fn size(mut self, bytes: usize) -> Self {
-        self.size = bytes;
-        self
-    }
-
-    /// The permission bits of a new segment, exactly, whatever the umask; 0600 by default.
-    pub const fn mode(mut self, bits: u32) -> Self {
-        self.mode = bits;
-        self
-    }
-
-    /// Makes the segment if there is none.
-    pub const fn create(mut self) -> Self {
-        self.create = true;
-        self
-    }
-
-    /// With [`Self::create`]: EEXIST if there is one.
-    pub const fn exclusive(mut self) -> Self {
-        self.exclusive = true;
-        self
-    }
-
-    /// For reading only: a write to the memory faults.
-    pub const fn read_only(mut self) -> Self {
-        self.read_only = true;
-        self
-    }
-
-    /// With [`Self::create`]: replaces one that is left over, see [`crate::stale`].
-    pub const fn reclaim(mut self) -> Self {
-        self.reclaim = true;
-        self
-    }
-
-    /// Makes all pages present now, so that no first touch takes a fault later.
-    pub const fn prefault(mut self) -> Self {
-        self.prefault = true;
-        self
-    }
-
-    /// Uses huge pages if there are any, else transparent ones, else normal ones.
-    pub const fn huge_pages(mut self) -> Self {
-        self.huge_pages = true;
-        self
-    }
-
-    /// Keeps the memory from being swapped, as [`Segment::lock`].
-    pub const fn locked(mut self) -> Self {
-        self.locked = true;
-        self
-    }
-
+impl Options {
     fn access(&self) -> Access {
         if self.read_only {
             Access::Read
@@ -177,7 +134,7 @@ impl Options {
     }
 
     /// Makes a System V segment. A process that dies in here leaves one of its full size, filled
-    /// with zeros, that anybody can use, and that [`Options::reclaim`] replaces.
+    /// with zeros, that anybody can use, and that `reclaim` replaces.
     fn make_sysv(&self, key: Key) -> Result<Segment, Error> {
         let flags = sysv::CREATE | sysv::EXCLUSIVE | self.mode as c_int;
         let huge = match self.huge_pages {

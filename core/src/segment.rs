@@ -1,10 +1,11 @@
 //! Layer 2: one segment of shared memory, whatever its kind.
 //!
 //! ```
-//! use shmcomm::{Name, Segment};
+//! use shmcomm::Name;
+//! use shmcomm::options::Options;
 //!
 //! let name = Name::parse(b"anon:").unwrap();
-//! let segment = Segment::options().create().size(4096).open(name)?;
+//! let segment = Options { create: true, size: 4096, ..Options::default() }.open(name)?;
 //! segment.write(0, b"how are you");
 //! let mut text = [0; 11];
 //! segment.read(0, &mut text);
@@ -21,7 +22,6 @@ use crate::info::{HugePages, Info};
 use crate::key::Key;
 use crate::name::Name;
 use crate::object::{self, Place};
-use crate::options::Options;
 use crate::stale;
 use crate::sys::{self, Access, Descriptor};
 use crate::sysv;
@@ -77,7 +77,8 @@ pub(crate) enum Memory {
     Object(Mapped, Descriptor, Kind),
 }
 
-/// A segment of shared memory, attached to this process until it is dropped. What is dropped is
+/// A segment of shared memory, [opened](crate::options) and attached to this process until it is
+/// dropped. What is dropped is
 /// only detached: to remove a segment is a call of its own, [`remove`].
 ///
 /// Other processes may write to the memory at any time, so that it can never be borrowed as
@@ -99,11 +100,6 @@ unsafe impl Send for Segment {}
 unsafe impl Sync for Segment {}
 
 impl Segment {
-    /// How to open a segment: without more, an existing one, to read and write.
-    pub const fn options() -> Options {
-        Options::new()
-    }
-
     fn address(&self) -> NonNull<c_void> {
         match &self.memory {
             Memory::Sysv(attached, _) => attached.0,

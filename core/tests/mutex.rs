@@ -13,8 +13,18 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use shmcomm::mutex::Acquired::{Clean, OwnerDied};
+use shmcomm::options::Options;
 use shmcomm::{Errno, Mutex, Name, Segment, futex};
 use support::{Child, errno, kill_at_each, signal_storm, sleep_ms, timed};
+
+fn new_page(name: Name<'_>) -> Segment {
+    let options = Options {
+        create: true,
+        size: 4096,
+        ..Options::default()
+    };
+    options.open(name).unwrap()
+}
 
 /// Memory that children share.
 struct Shared(Segment);
@@ -22,7 +32,7 @@ struct Shared(Segment);
 impl Shared {
     fn new() -> Self {
         let name = Name::parse(b"anon:").unwrap();
-        let shared = Self(Segment::options().create().size(4096).open(name).unwrap());
+        let shared = Self(new_page(name));
         shared.mutex().init().unwrap();
         shared
     }
@@ -337,8 +347,8 @@ fn memory_that_is_unmapped_while_locked_harms_nobody() {
     let shared = Shared::new();
     let text = format!("posix:/shmcomm-unmapped-{}", std::process::id());
     let name = Name::parse(text.as_bytes()).unwrap();
-    let segment = Segment::options().create().size(4096).open(name).unwrap();
-    let again = Segment::options().open(name).unwrap();
+    let segment = new_page(name);
+    let again = Options::default().open(name).unwrap();
     shmcomm::segment::remove(name).unwrap();
     // SAFETY: large enough, aligned, and only used as this, until it is dropped.
     let (one, other): (&Mutex, &Mutex) =
