@@ -90,103 +90,87 @@ impl fmt::Display for Errno {
 
 impl core::error::Error for Errno {}
 
-/// The system call that failed.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-#[non_exhaustive]
-pub enum Call {
+/// Each call, with its name.
+macro_rules! calls {
+    ($($(#[$doc:meta])* $call:ident = $name:literal,)*) => {
+        /// The system call that failed.
+        #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+        #[non_exhaustive]
+        pub enum Call {
+            $($(#[$doc])* $call,)*
+        }
+
+        impl Call {
+            /// Its name, as `perror(3)` takes it.
+            pub const fn name(self) -> &'static CStr {
+                match self {
+                    $(Self::$call => $name,)*
+                }
+            }
+        }
+    };
+}
+
+calls! {
     /// `ftok(3)`
-    Ftok,
+    Ftok = c"ftok",
     /// `shmget(2)`
-    Shmget,
+    Shmget = c"shmget",
     /// `shmat(2)`
-    Shmat,
+    Shmat = c"shmat",
     /// `shmdt(2)`
-    Shmdt,
+    Shmdt = c"shmdt",
     /// `shmctl(2)`
-    Shmctl,
+    Shmctl = c"shmctl",
     /// No call: an argument is refused.
-    Arguments,
+    Arguments = c"arguments",
     /// `open(2)`, also of an unnamed file
-    Open,
+    Open = c"open",
     /// `memfd_create(2)`
-    MemfdCreate,
+    MemfdCreate = c"memfd_create",
     /// `fallocate(2)`
-    Fallocate,
+    Fallocate = c"fallocate",
     /// `ftruncate(2)`
-    Ftruncate,
+    Ftruncate = c"ftruncate",
     /// `linkat(2)`: giving an object its name
-    Link,
+    Link = c"linkat",
     /// `unlink(2)`
-    Unlink,
+    Unlink = c"unlink",
     /// `fstat(2)`
-    Fstat,
+    Fstat = c"fstat",
     /// `fchmod(2)`
-    Fchmod,
+    Fchmod = c"fchmod",
     /// `fchown(2)`
-    Fchown,
+    Fchown = c"fchown",
     /// `flock(2)`
-    Flock,
+    Flock = c"flock",
     /// `mmap(2)`
-    Mmap,
+    Mmap = c"mmap",
     /// `munmap(2)`
-    Munmap,
+    Munmap = c"munmap",
     /// `madvise(2)`
-    Madvise,
+    Madvise = c"madvise",
     /// `mlock(2)`
-    Mlock,
+    Mlock = c"mlock",
     /// `munlock(2)`
-    Munlock,
+    Munlock = c"munlock",
     /// `msync(2)`
-    Msync,
+    Msync = c"msync",
     /// `malloc(3)`
-    Malloc,
+    Malloc = c"malloc",
     /// `fcntl(2)`: claiming an end of a channel
-    Fcntl,
+    Fcntl = c"fcntl",
     /// `futex(2)`
-    Futex,
+    Futex = c"futex",
     /// `semget(2)`
-    Semget,
+    Semget = c"semget",
     /// `semop(2)`
-    Semop,
+    Semop = c"semop",
     /// `semctl(2)`
-    Semctl,
+    Semctl = c"semctl",
 }
 
 impl Call {
-    /// Its name, as `perror(3)` takes it.
-    pub const fn name(self) -> &'static CStr {
-        match self {
-            Self::Ftok => c"ftok",
-            Self::Shmget => c"shmget",
-            Self::Shmat => c"shmat",
-            Self::Shmdt => c"shmdt",
-            Self::Shmctl => c"shmctl",
-            Self::Arguments => c"arguments",
-            Self::Open => c"open",
-            Self::MemfdCreate => c"memfd_create",
-            Self::Fallocate => c"fallocate",
-            Self::Ftruncate => c"ftruncate",
-            Self::Link => c"linkat",
-            Self::Unlink => c"unlink",
-            Self::Fstat => c"fstat",
-            Self::Fchmod => c"fchmod",
-            Self::Fchown => c"fchown",
-            Self::Flock => c"flock",
-            Self::Mmap => c"mmap",
-            Self::Munmap => c"munmap",
-            Self::Madvise => c"madvise",
-            Self::Mlock => c"mlock",
-            Self::Munlock => c"munlock",
-            Self::Msync => c"msync",
-            Self::Malloc => c"malloc",
-            Self::Fcntl => c"fcntl",
-            Self::Futex => c"futex",
-            Self::Semget => c"semget",
-            Self::Semop => c"semop",
-            Self::Semctl => c"semctl",
-        }
-    }
-
     /// The error of this call.
     pub const fn failed(self, errno: Errno) -> Error {
         Error { call: self, errno }
