@@ -198,6 +198,9 @@ pub struct Error {
 }
 
 impl Error {
+    /// An argument is refused.
+    pub(crate) const INVALID: Self = Call::Arguments.failed(Errno::EINVAL);
+
     /// Which call failed.
     pub const fn call(&self) -> Call {
         self.call

@@ -58,7 +58,7 @@ pub fn wake(word: &AtomicU32, how_many: c_int) -> Result<c_int, Error> {
 /// As [`wake`], by an address that the kernel checks.
 pub fn wake_at(word: *const u32, how_many: c_int) -> Result<c_int, Error> {
     match how_many {
-        ..0 => Err(Call::Arguments.failed(Errno::EINVAL)),
+        ..0 => Err(Error::INVALID),
         // The kernel wakes one.
         0 => Ok(0),
         _ => Call::Futex.of(sys::futex_wake(word, how_many)),

@@ -186,7 +186,7 @@ impl Mutex {
     ) -> Result<(), Error> {
         let is_mutex = found & MAGIC_MASK == MAGIC;
         if !is_mutex && !from_any_bytes {
-            return Err(Call::Arguments.failed(Errno::EINVAL));
+            return Err(Error::INVALID);
         }
         let elsewhere = Call::Arguments.failed(Errno::EOPNOTSUPP);
         let kind = kind.ok_or(elsewhere)?;

@@ -46,44 +46,36 @@ pub enum Name<'a> {
 }
 
 /// Why a text is no name.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Reason {
     /// It does not begin with `sysv:`, `posix:`, `file:` or `anon:`.
+    #[error("it begins with none of sysv: posix: file: anon:")]
     Kind,
     /// It has a control character.
+    #[error("it has a control character")]
     ControlCharacter,
     /// There is no path.
+    #[error("its path is empty")]
     EmptyPath,
     /// What follows `#` is not a number from 0 to 2147483647, decimal or after `0x`.
+    #[error("what follows # is not a number from 0 to 2147483647")]
     ProjectId,
     /// What follows `sysv:0x` is not a key: 1 to ffffffff.
+    #[error("what follows sysv:0x is not a key from 1 to ffffffff")]
     Key,
     /// What follows `sysv:id:` is not a number from 0 to 2147483647.
+    #[error("what follows sysv:id: is not a number from 0 to 2147483647")]
     SegmentId,
     /// A POSIX name is a slash and 1 to 255 bytes without one, and neither `.` nor `..`.
+    #[error("a POSIX name is / and 1 to 255 bytes without another /")]
     PosixName,
     /// Something follows `anon:`.
+    #[error("nothing follows anon:")]
     AfterAnonymous,
     /// A path of more than 4095 bytes, or a POSIX name of more than 255.
+    #[error("it is longer than the system takes")]
     TooLong,
-}
-
-/// Prints what is wrong.
-impl fmt::Display for Reason {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Kind => "it begins with none of sysv: posix: file: anon:",
-            Self::ControlCharacter => "it has a control character",
-            Self::EmptyPath => "its path is empty",
-            Self::ProjectId => "what follows # is not a number from 0 to 2147483647",
-            Self::Key => "what follows sysv:0x is not a key from 1 to ffffffff",
-            Self::SegmentId => "what follows sysv:id: is not a number from 0 to 2147483647",
-            Self::PosixName => "a POSIX name is / and 1 to 255 bytes without another /",
-            Self::AfterAnonymous => "nothing follows anon:",
-            Self::TooLong => "it is longer than the system takes",
-        })
-    }
 }
 
 /// A text that is no name, and why.
@@ -160,17 +152,16 @@ impl<'a> Name<'a> {
         }
     }
 
-    /// The System V key that the name stands for; `None` for a name that has none.
+    /// The System V key that the name stands for; EINVAL for a name that has none.
     #[inline(never)]
-    pub(crate) fn key(self) -> Option<Result<Key, Error>> {
+    pub(crate) fn key(self) -> Result<Key, Error> {
         match self {
-            Self::SysvKey(key) => Some(Ok(key)),
-            Self::SysvPath(path, id) => Some(
-                Call::Ftok
-                    .of(sys::Path::new(&[path]))
-                    .and_then(|path| Key::from_path(path.as_c_str(), id)),
-            ),
-            _ => None,
+            Self::SysvKey(key) => Ok(key),
+            Self::SysvPath(path, id) => {
+                let path = Call::Ftok.of(sys::Path::new(&[path]))?;
+                Key::from_path(path.as_c_str(), id)
+            }
+            _ => Err(Error::INVALID),
         }
     }
 }

@@ -50,9 +50,12 @@ impl<'a> Place<'a> {
 
 /// An object that has no name yet.
 pub struct Unnamed {
-    file: Descriptor,
-    stand_in: Option<StandIn>,
+    pub file: Descriptor,
+    pub name: NoName,
 }
+
+/// What an object has for a name that has none yet.
+pub struct NoName(Option<StandIn>);
 
 /// The name that stands in for none, where the file system has no unnamed files. It is unique, so
 /// that what a death leaves of it is in nobody's way.
@@ -72,7 +75,7 @@ impl Unnamed {
         let unnamed = match sys::open_unnamed(&directory, 0o600) {
             Ok(file) => Self {
                 file,
-                stand_in: None,
+                name: NoName(None),
             },
             Err(Errno::EOPNOTSUPP | Errno::EISDIR) => Self::make_stand_in(place)?,
             Err(errno) => return Err(Call::Open.failed(errno)),
@@ -93,7 +96,7 @@ impl Unnamed {
         let file = Call::Open.of(sys::open_new(&path, 0o600))?;
         Ok(Self {
             file,
-            stand_in: Some(StandIn(path)),
+            name: NoName(Some(StandIn(path))),
         })
     }
 
@@ -103,12 +106,19 @@ impl Unnamed {
 
     /// Gives the object its name; EEXIST where that is taken.
     pub fn publish(self, place: Place<'_>) -> Result<Descriptor, Error> {
-        let path = place.path()?;
-        Call::Link.of(match &self.stand_in {
-            None => sys::link_unnamed(&self.file, &path),
-            Some(StandIn(stand_in)) => sys::link(stand_in, &path),
-        })?;
+        self.name.publish(&self.file, place)?;
         Ok(self.file)
+    }
+}
+
+impl NoName {
+    /// As [`Unnamed::publish`], of this file.
+    pub fn publish(self, file: &Descriptor, place: Place<'_>) -> Result<(), Error> {
+        let path = place.path()?;
+        Call::Link.of(match self.0 {
+            None => sys::link_unnamed(file, &path),
+            Some(StandIn(ref stand_in)) => sys::link(stand_in, &path),
+        })
     }
 }
 
@@ -128,7 +138,7 @@ pub fn open(
         let file = Call::Open.of(sys::open(&path, access, place.follows_links()))?;
         let status = Call::Fstat.of(sys::status(&file))?;
         if status.st_mode & libc::S_IFMT != libc::S_IFREG {
-            return Err(Call::Arguments.failed(Errno::EINVAL));
+            return Err(Error::INVALID);
         }
         let planted = status.st_uid != sys::effective_uid() && status.st_uid != 0;
         if creating && planted && matches!(place, Place::Posix(_)) {

@@ -19,7 +19,7 @@
 //! # Ok::<(), shmcomm::Error>(())
 //! ```
 
-use core::ffi::{c_int, c_void};
+use core::ffi::c_int;
 use core::ptr::NonNull;
 
 use crate::error::{Call, Errno, Error};
@@ -27,7 +27,7 @@ use crate::info::HugePages;
 use crate::key::Key;
 use crate::name::Name;
 use crate::object::{self, Place, Unnamed};
-use crate::segment::{Attached, Kind, Mapped, Memory, Segment};
+use crate::segment::{Kind, Memory, Segment};
 use crate::stale;
 use crate::sys::{self, Access, Advice, Descriptor};
 use crate::sysv;
@@ -92,13 +92,13 @@ impl Options {
             || (only_with_create && !self.create)
             || isize::try_from(self.size).is_err()
         {
-            return Err(Call::Arguments.failed(Errno::EINVAL));
+            return Err(Error::INVALID);
         }
         match name {
             Name::SysvKey(_) | Name::SysvPath(..) => self.open_key(name),
             Name::SysvPrivate => self.make_sysv(Key::PRIVATE),
-            Name::SysvId(_) if self.create => Err(Call::Arguments.failed(Errno::EINVAL)),
-            Name::SysvId(id) => self.attach(id),
+            Name::SysvId(_) if self.create => Err(Error::INVALID),
+            Name::SysvId(id) => self.attach(id, HugePages::None),
             Name::Posix(name) => self.open_object(Place::Posix(name)),
             Name::File(path) => self.open_object(Place::File(path)),
             Name::Anonymous => self.make_anonymous(),
@@ -106,9 +106,9 @@ impl Options {
     }
 
     fn open_key(&self, name: Name<'_>) -> Result<Segment, Error> {
-        let key = name.key().unwrap_or(Ok(Key::PRIVATE))?;
+        let key = name.key()?;
         if !self.create {
-            return self.attach(sysv::get(key, self.size, 0)?);
+            return self.attach(sysv::get(key, self.size, 0)?, HugePages::None);
         }
         for _ in 0..TRIES {
             match self.make_sysv(key) {
@@ -122,12 +122,11 @@ impl Options {
                 if self.exclusive {
                     return Err(Call::Shmget.failed(Errno::EEXIST));
                 }
-                self.attach(id)
+                self.attach(id, HugePages::None)
             });
-            match result.map_err(|error| (error.errno(), error)) {
-                Err((Errno::ENOENT | Errno::EIDRM, _)) => {}
-                Err((_, error)) => return Err(error),
-                Ok(segment) => return Ok(segment),
+            match result {
+                Err(error) if matches!(error.errno(), Errno::ENOENT | Errno::EIDRM) => {}
+                result => return result,
             }
         }
         Err(Call::Shmget.failed(Errno::EBUSY))
@@ -137,47 +136,38 @@ impl Options {
     /// with zeros, that anybody can use, and that `reclaim` replaces.
     fn make_sysv(&self, key: Key) -> Result<Segment, Error> {
         let flags = sysv::CREATE | sysv::EXCLUSIVE | self.mode as c_int;
-        let huge = match self.huge_pages {
-            true => sysv::get(key, self.size, flags | libc::SHM_HUGETLB),
-            false => Err(Call::Shmget.failed(Errno::EINVAL)),
+        let huge = flags | libc::SHM_HUGETLB;
+        let huge = self.huge_pages.then(|| sysv::get(key, self.size, huge));
+        let (id, pages) = match huge {
+            Some(Ok(id)) => (id, HugePages::Huge),
+            _ => (sysv::get(key, self.size, flags)?, HugePages::None),
         };
-        let id = match huge {
-            Ok(id) => id,
-            Err(_) => sysv::get(key, self.size, flags)?,
-        };
-        let segment = self.attach_made(id, huge.is_ok());
+        let segment = self.attach(id, pages);
         if segment.is_err() {
             let _ = sysv::remove(id);
         }
         segment
     }
 
-    fn attach(&self, id: c_int) -> Result<Segment, Error> {
-        self.attach_made(id, false)
-    }
-
-    fn attach_made(&self, id: c_int, huge: bool) -> Result<Segment, Error> {
+    fn attach(&self, id: c_int, huge_pages: HugePages) -> Result<Segment, Error> {
         let address = match self.read_only {
             true => sysv::attach_read_only(id)?,
             false => sysv::attach(id)?,
         };
-        let attached = Attached(NonNull::new(address).ok_or(Call::Shmat.failed(Errno::ENOMEM))?);
-        let size = sysv::info(id)?.size;
-        if self.size > size {
-            return Err(Call::Arguments.failed(Errno::EINVAL));
-        }
-        if self.locked {
-            sysv::lock(id)?;
-        }
-        // SAFETY: attached, and a segment is no smaller than its size says.
-        let huge_pages = unsafe { self.prepare(attached.0, size, true, huge) }?;
-        Ok(Segment {
-            memory: Memory::Sysv(attached, id),
-            size,
+        let address = NonNull::new(address).ok_or(Call::Shmat.failed(Errno::ENOMEM))?;
+        let mut segment = Segment {
+            memory: Memory::Sysv(id),
+            address,
+            size: 0,
             read_only: self.read_only,
             locked: false,
             huge_pages,
-        })
+        };
+        segment.size = sysv::info(id)?.size;
+        if self.size > segment.size {
+            return Err(Error::INVALID);
+        }
+        self.prepare(segment)
     }
 
     fn open_object(&self, place: Place<'_>) -> Result<Segment, Error> {
@@ -206,90 +196,73 @@ impl Options {
 
     fn make_object(&self, place: Place<'_>) -> Result<Segment, Error> {
         if self.size == 0 {
-            return Err(Call::Arguments.failed(Errno::EINVAL));
+            return Err(Error::INVALID);
         }
-        let unnamed = Unnamed::make(place, self.size, self.mode)?;
-        let mapped = Mapped::new(unnamed.file(), self.size, self.access())?;
-        let huge_pages = self.prepare_mapped(&mapped, matches!(place, Place::Posix(_)), false)?;
+        let Unnamed { file, name } = Unnamed::make(place, self.size, self.mode)?;
+        let segment = self.map(file, self.size, Kind::of(place), HugePages::None)?;
+        let segment = self.prepare(segment)?;
         // The name comes last, when nothing else can fail.
-        let file = unnamed.publish(place)?;
-        Ok(self.of_object(mapped, file, Kind::of(place), huge_pages))
+        if let Memory::Object(file, _) = &segment.memory {
+            name.publish(file, place)?;
+        }
+        Ok(segment)
     }
 
     fn open_existing(&self, place: Place<'_>) -> Result<Segment, Error> {
         let (file, size) = object::open(place, self.access(), self.create)?;
         if size == 0 || self.size > size {
-            return Err(Call::Arguments.failed(Errno::EINVAL));
+            return Err(Error::INVALID);
         }
-        let mapped = Mapped::new(&file, size, self.access())?;
-        let huge_pages = self.prepare_mapped(&mapped, matches!(place, Place::Posix(_)), false)?;
-        Ok(self.of_object(mapped, file, Kind::of(place), huge_pages))
+        self.prepare(self.map(file, size, Kind::of(place), HugePages::None)?)
     }
 
     fn make_anonymous(&self) -> Result<Segment, Error> {
         if self.size == 0 {
-            return Err(Call::Arguments.failed(Errno::EINVAL));
+            return Err(Error::INVALID);
         }
-        if self.huge_pages
-            && let Ok((file, size)) = object::make_anonymous(self.size, true, self.mode)
-            && let Ok(mapped) = Mapped::new(&file, size, self.access())
-        {
-            let huge_pages = self.prepare_mapped(&mapped, true, true)?;
-            return Ok(self.of_object(mapped, file, Kind::Anonymous, huge_pages));
-        }
-        let (file, size) = object::make_anonymous(self.size, false, self.mode)?;
-        let mapped = Mapped::new(&file, size, self.access())?;
-        let huge_pages = self.prepare_mapped(&mapped, true, false)?;
-        Ok(self.of_object(mapped, file, Kind::Anonymous, huge_pages))
+        let make = |pages: HugePages| {
+            let huge = pages == HugePages::Huge;
+            let (file, size) = object::make_anonymous(self.size, huge, self.mode)?;
+            self.map(file, size, Kind::Anonymous, pages)
+        };
+        let huge = self.huge_pages.then(|| make(HugePages::Huge));
+        self.prepare(match huge {
+            Some(Ok(segment)) => segment,
+            _ => make(HugePages::None)?,
+        })
     }
 
-    fn of_object(
+    fn map(
         &self,
-        mapped: Mapped,
         file: Descriptor,
+        size: usize,
         kind: Kind,
         huge_pages: HugePages,
-    ) -> Segment {
-        Segment {
-            size: mapped.size,
-            memory: Memory::Object(mapped, file, kind),
+    ) -> Result<Segment, Error> {
+        let address = Call::Mmap.of(sys::map(&file, size, self.access()))?;
+        Ok(Segment {
+            memory: Memory::Object(file, kind),
+            address,
+            size,
             read_only: self.read_only,
-            locked: self.locked,
+            locked: false,
             huge_pages,
-        }
+        })
     }
 
-    fn prepare_mapped(&self, mapped: &Mapped, shm: bool, huge: bool) -> Result<HugePages, Error> {
+    /// Locks the memory, makes its pages huge where that can be had, then makes all present.
+    fn prepare(&self, mut segment: Segment) -> Result<Segment, Error> {
+        let Segment { address, size, .. } = segment;
         if self.locked {
-            // SAFETY: mapped, of this size.
-            Call::Mlock.of(unsafe { sys::lock_memory(mapped.address, mapped.size) })?;
+            segment.lock()?;
         }
-        // SAFETY: mapped, of this size.
-        unsafe { self.prepare(mapped.address, mapped.size, shm, huge) }
-    }
-
-    /// Huge pages where they are to be had, then all pages at once; `shm` tells memory of the
-    /// kernel's own from a file, `huge` that its pages are huge already.
-    ///
-    /// # Safety
-    ///
-    /// The memory is mapped, and of this size.
-    unsafe fn prepare(
-        &self,
-        address: NonNull<c_void>,
-        size: usize,
-        shm: bool,
-        huge: bool,
-    ) -> Result<HugePages, Error> {
-        let mut pages = if huge {
-            HugePages::Huge
-        } else {
-            HugePages::None
-        };
-        if self.huge_pages && !huge && shm && sys::has_transparent_huge_pages() {
-            // SAFETY: the caller's promise.
+        // Of the kernel's own memory, not of a file.
+        let is_file = matches!(segment.memory, Memory::Object(_, Kind::File));
+        let huge = segment.huge_pages == HugePages::Huge;
+        if self.huge_pages && !huge && !is_file && sys::has_transparent_huge_pages() {
+            // SAFETY: mapped, of this size.
             if unsafe { sys::advise(address, size, Advice::HugePages) }.is_ok() {
-                pages = HugePages::Transparent;
+                segment.huge_pages = HugePages::Transparent;
             }
         }
         if self.prefault {
@@ -297,13 +270,13 @@ impl Options {
                 true => Advice::PopulateRead,
                 false => Advice::PopulateWrite,
             };
-            // SAFETY: the caller's promise.
+            // SAFETY: mapped, of this size.
             match unsafe { sys::advise(address, size, advice) } {
                 // Linux before 5.14 cannot, and the first touch does it.
                 Ok(()) | Err(Errno::EINVAL) => {}
                 Err(errno) => return Err(Call::Madvise.failed(errno)),
             }
         }
-        Ok(pages)
+        Ok(segment)
     }
 }

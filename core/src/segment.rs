@@ -17,44 +17,13 @@ use core::ffi::{c_int, c_void};
 use core::ptr::NonNull;
 use core::sync::atomic::{AtomicU8, Ordering::Relaxed};
 
-use crate::error::{Call, Errno, Error};
+use crate::error::{Call, Error};
 use crate::info::{HugePages, Info};
-use crate::key::Key;
 use crate::name::Name;
 use crate::object::{self, Place};
 use crate::stale;
-use crate::sys::{self, Access, Descriptor};
+use crate::sys::{self, Descriptor};
 use crate::sysv;
-
-/// A System V segment in this process, detached when it is dropped.
-pub(crate) struct Attached(pub NonNull<c_void>);
-
-impl Drop for Attached {
-    fn drop(&mut self) {
-        // SAFETY: attached, and who drops this uses the memory no more.
-        let _ = unsafe { sysv::detach(self.0.as_ptr()) };
-    }
-}
-
-/// A mapping of an object, unmapped when it is dropped.
-pub(crate) struct Mapped {
-    pub address: NonNull<c_void>,
-    pub size: usize,
-}
-
-impl Mapped {
-    pub fn new(file: &Descriptor, size: usize, access: Access) -> Result<Self, Error> {
-        let address = Call::Mmap.of(sys::map(file, size, access))?;
-        Ok(Self { address, size })
-    }
-}
-
-impl Drop for Mapped {
-    fn drop(&mut self) {
-        // SAFETY: mapped, and who drops this uses the memory no more.
-        let _ = unsafe { sys::unmap(self.address, self.size) };
-    }
-}
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
@@ -73,8 +42,8 @@ impl Kind {
 }
 
 pub(crate) enum Memory {
-    Sysv(Attached, c_int),
-    Object(Mapped, Descriptor, Kind),
+    Sysv(c_int),
+    Object(Descriptor, Kind),
 }
 
 /// A segment of shared memory, [opened](crate::options) and attached to this process until it is
@@ -87,6 +56,8 @@ pub(crate) enum Memory {
 /// smaller, and then touching what is gone is a fault (SIGBUS).
 pub struct Segment {
     pub(crate) memory: Memory,
+    /// Attached or mapped here, at least `size` bytes.
+    pub(crate) address: NonNull<c_void>,
     pub(crate) size: usize,
     pub(crate) read_only: bool,
     pub(crate) locked: bool,
@@ -99,14 +70,19 @@ unsafe impl Send for Segment {}
 // SAFETY: as above; what changes the handle takes it by &mut.
 unsafe impl Sync for Segment {}
 
-impl Segment {
-    fn address(&self) -> NonNull<c_void> {
-        match &self.memory {
-            Memory::Sysv(attached, _) => attached.0,
-            Memory::Object(mapped, ..) => mapped.address,
+impl Drop for Segment {
+    fn drop(&mut self) {
+        // SAFETY: attached or mapped, and who drops this uses the memory no more.
+        unsafe {
+            let _ = match self.memory {
+                Memory::Sysv(_) => sysv::detach(self.address.as_ptr()),
+                Memory::Object(..) => Call::Munmap.of(sys::unmap(self.address, self.size)),
+            };
         }
     }
+}
 
+impl Segment {
     /// The true size in bytes, whoever made it.
     pub fn size(&self) -> usize {
         self.size
@@ -114,7 +90,7 @@ impl Segment {
 
     /// The first byte; on a page boundary. Valid as long as the segment.
     pub fn as_ptr(&self) -> *mut u8 {
-        self.address().as_ptr().cast()
+        self.address.as_ptr().cast()
     }
 
     /// The memory as atomic bytes; `None` if it is read-only, where their operations would fault.
@@ -152,11 +128,11 @@ impl Segment {
     #[inline(never)]
     pub fn info(&self) -> Result<Info, Error> {
         match &self.memory {
-            Memory::Sysv(_, id) => Ok(Info {
+            Memory::Sysv(id) => Ok(Info {
                 huge_pages: self.huge_pages,
                 ..sysv::info(*id)?
             }),
-            Memory::Object(_, file, kind) => {
+            Memory::Object(file, kind) => {
                 let status = Call::Fstat.of(sys::status(file))?;
                 Ok(Info {
                     size: usize::try_from(status.st_size).unwrap_or(0),
@@ -179,11 +155,11 @@ impl Segment {
     #[inline(never)]
     pub fn set_mode(&self, mode: u32) -> Result<(), Error> {
         if mode & !0o777 != 0 {
-            return Err(Call::Arguments.failed(Errno::EINVAL));
+            return Err(Error::INVALID);
         }
         match &self.memory {
-            Memory::Sysv(_, id) => sysv::change_mode(*id, mode),
-            Memory::Object(_, file, _) => Call::Fchmod.of(sys::change_mode(file, mode)),
+            Memory::Sysv(id) => sysv::change_mode(*id, mode),
+            Memory::Object(file, _) => Call::Fchmod.of(sys::change_mode(file, mode)),
         }
     }
 
@@ -191,8 +167,8 @@ impl Segment {
     #[inline(never)]
     pub fn set_owner(&self, uid: u32, gid: u32) -> Result<(), Error> {
         match &self.memory {
-            Memory::Sysv(_, id) => sysv::change_owner(*id, uid, gid),
-            Memory::Object(_, file, _) => Call::Fchown.of(sys::change_owner(file, uid, gid)),
+            Memory::Sysv(id) => sysv::change_owner(*id, uid, gid),
+            Memory::Object(file, _) => Call::Fchown.of(sys::change_owner(file, uid, gid)),
         }
     }
 
@@ -201,10 +177,10 @@ impl Segment {
     #[inline(never)]
     pub fn lock(&mut self) -> Result<(), Error> {
         match &self.memory {
-            Memory::Sysv(_, id) => sysv::lock(*id)?,
-            Memory::Object(mapped, ..) => {
+            Memory::Sysv(id) => sysv::lock(*id)?,
+            Memory::Object(..) => {
                 // SAFETY: mapped, of this size.
-                Call::Mlock.of(unsafe { sys::lock_memory(mapped.address, mapped.size) })?;
+                Call::Mlock.of(unsafe { sys::lock_memory(self.address, self.size) })?;
             }
         }
         self.locked = true;
@@ -215,10 +191,10 @@ impl Segment {
     #[inline(never)]
     pub fn unlock(&mut self) -> Result<(), Error> {
         match &self.memory {
-            Memory::Sysv(_, id) => sysv::unlock(*id)?,
-            Memory::Object(mapped, ..) => {
+            Memory::Sysv(id) => sysv::unlock(*id)?,
+            Memory::Object(..) => {
                 // SAFETY: mapped, of this size.
-                Call::Munlock.of(unsafe { sys::unlock_memory(mapped.address, mapped.size) })?;
+                Call::Munlock.of(unsafe { sys::unlock_memory(self.address, self.size) })?;
             }
         }
         self.locked = false;
@@ -229,9 +205,9 @@ impl Segment {
     /// to wait for.
     pub fn sync(&self) -> Result<(), Error> {
         match &self.memory {
-            Memory::Object(mapped, _, Kind::File) => {
+            Memory::Object(_, Kind::File) => {
                 // SAFETY: mapped, of this size.
-                Call::Msync.of(unsafe { sys::sync(mapped.address, mapped.size) })
+                Call::Msync.of(unsafe { sys::sync(self.address, self.size) })
             }
             _ => Ok(()),
         }
@@ -247,10 +223,6 @@ pub fn remove(name: Name<'_>) -> Result<(), Error> {
         Name::Posix(name) => object::remove(Place::Posix(name)),
         Name::File(path) => object::remove(Place::File(path)),
         Name::SysvId(id) => sysv::remove(id),
-        Name::SysvPrivate | Name::Anonymous => Err(Call::Arguments.failed(Errno::EINVAL)),
-        Name::SysvKey(_) | Name::SysvPath(..) => {
-            let key = name.key().unwrap_or(Ok(Key::PRIVATE))?;
-            sysv::remove(sysv::get(key, 0, 0)?)
-        }
+        _ => sysv::remove(sysv::get(name.key()?, 0, 0)?),
     }
 }

@@ -95,14 +95,14 @@ impl Semaphore {
         let (id, gone) = match name {
             Name::SysvId(id) => (id, Errno::EIDRM),
             _ => {
-                let id = sys::semget(key(name)?.raw(), 0, 0);
+                let id = sys::semget(name.key()?.raw(), 0, 0);
                 (Call::Semget.of(id)?, Errno::ENOENT)
             }
         };
         match find(id)? {
             Found::Ready(semaphore) => Ok(semaphore),
             Found::Blank => Err(Call::Semget.failed(Errno::ENOENT)),
-            Found::Foreign => Err(invalid()),
+            Found::Foreign => Err(Error::INVALID),
             Found::Gone => Err(Call::Semget.failed(gone)),
         }
     }
@@ -110,14 +110,14 @@ impl Semaphore {
     /// Opens the semaphore of this name, and makes it if there is none.
     pub fn create(name: Name<'_>, new: New) -> Result<Self, Error> {
         if new.value < 0 || new.mode & !0o777 != 0 {
-            return Err(invalid());
+            return Err(Error::INVALID);
         }
         if new.value > MOST {
             return Err(Call::Arguments.failed(Errno::ERANGE));
         }
         let key = match name {
             Name::SysvPrivate => Key::PRIVATE,
-            _ => key(name)?,
+            _ => name.key()?,
         };
         for _ in 0..TRIES {
             // Never IPC_EXCL: a blank is no semaphore yet.
@@ -128,7 +128,7 @@ impl Semaphore {
                     return Err(Call::Semget.failed(Errno::EEXIST));
                 }
                 Found::Ready(semaphore) if semaphore.kind == new.kind => return Ok(semaphore),
-                Found::Ready(_) | Found::Foreign => return Err(invalid()),
+                Found::Ready(_) | Found::Foreign => return Err(Error::INVALID),
                 Found::Gone => {}
                 Found::Blank => match set_up(id, new) {
                     // Somebody else was first, or has removed it.
@@ -196,19 +196,14 @@ impl Semaphore {
 pub fn remove(name: Name<'_>) -> Result<(), Error> {
     let id = match name {
         Name::SysvId(id) => id,
-        _ => Call::Semget.of(sys::semget(key(name)?.raw(), 0, 0))?,
+        _ => Call::Semget.of(sys::semget(name.key()?.raw(), 0, 0))?,
     };
     match find(id) {
-        Ok(Found::Foreign) => Err(invalid()),
+        Ok(Found::Foreign) => Err(Error::INVALID),
         Ok(Found::Gone) => Err(Call::Semctl.failed(Errno::EIDRM)),
         // The owner may remove also what it may not read.
         Ok(Found::Ready(_) | Found::Blank) | Err(_) => Call::Semctl.of(sys::sem_remove(id)),
     }
-}
-
-/// The key of a name that has one.
-fn key(name: Name<'_>) -> Result<Key, Error> {
-    name.key().unwrap_or(Err(invalid()))
 }
 
 fn find(id: c_int) -> Result<Found, Error> {
@@ -266,8 +261,4 @@ fn removed(errno: Errno) -> Errno {
         Errno::EINVAL => Errno::EIDRM,
         errno => errno,
     }
-}
-
-fn invalid() -> Error {
-    Call::Arguments.failed(Errno::EINVAL)
 }
