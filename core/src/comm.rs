@@ -17,21 +17,23 @@
 //! }
 //! ```
 
-use core::ffi::{CStr, c_int, c_void};
+use core::ffi::c_int;
 
+use crate::deadline::Deadline;
 use crate::environment::{self, Settings};
 use crate::error::{Call, Errno, Error};
 use crate::explain::{self, Attempt};
 use crate::key::Key;
 use crate::{stale, sys, sysv};
 
-pub use crate::environment::{DEFAULT_ID, DEFAULT_PATH};
+pub use crate::environment::{DEFAULT_ID, DEFAULT_PATH, choose_key};
+pub use crate::sysv::{attach, detach, remove as destroy};
 
 /// The low 24 bits of the key where there is no default path to make it from: "tmp".
 const FALLBACK: c_int = 0x0074_6d70;
 
 /// How often a waiting [`get`] looks again.
-const LOOK_AGAIN_MS: i64 = 5;
+const LOOK_AGAIN_NS: i64 = 5_000_000;
 
 /// Makes the segment of this program's key, `size` bytes, for everybody to read and write (0666).
 ///
@@ -61,35 +63,6 @@ pub fn get() -> Result<c_int, Error> {
         Err(error) if settings.wait_ms() > 0 => get_later(settings, error),
         Err(error) => Err(error),
     }
-}
-
-/// Attaches a segment, writable, at an address of the kernel's choice.
-#[inline]
-pub fn attach(id: c_int) -> Result<*mut c_void, Error> {
-    sysv::attach(id)
-}
-
-/// Detaches the segment that is attached at this address.
-///
-/// # Safety
-///
-/// Nothing in this process may use the memory any more.
-#[inline]
-pub unsafe fn detach(address: *const c_void) -> Result<(), Error> {
-    // SAFETY: the caller's promise.
-    unsafe { sysv::detach(address) }
-}
-
-/// Removes a segment: its key is free at once, its memory when the last process detaches.
-#[inline]
-pub fn destroy(id: c_int) -> Result<(), Error> {
-    sysv::remove(id)
-}
-
-/// Takes the path (`None`: the default one) and the project id that the program itself chose. Only
-/// the first choice counts, and only before the first call that needs a key.
-pub fn choose_key(path: Option<&CStr>, id: c_int) {
-    environment::choose(path, id);
 }
 
 /// Reports a failure as `comm.c` does, by `perror(3)` except for attach and detach; with
@@ -142,21 +115,13 @@ fn create_again(key: Key, size: usize, error: Error) -> Result<c_int, Error> {
     }
 }
 
-fn get_now(settings: Settings) -> Result<c_int, Error> {
-    sysv::get(key(settings)?, 0, sysv::CREATE)
-}
-
 #[cold]
 #[inline(never)]
 fn get_later(settings: Settings, mut error: Error) -> Result<c_int, Error> {
-    let end = sys::monotonic_clock_ms().wrapping_add(settings.wait_ms());
-    while is_absent(error) {
-        let left = end.wrapping_sub(sys::monotonic_clock_ms());
-        if left <= 0 {
-            break;
-        }
-        sys::sleep_ms(left.min(LOOK_AGAIN_MS));
-        match get_now(settings) {
+    let deadline = Deadline::after_ms(settings.wait_ms());
+    while is_absent(error) && !deadline.has_passed() {
+        sys::sleep_ns(deadline.remaining_at_most(LOOK_AGAIN_NS));
+        match key(settings).and_then(|key| sysv::get(key, 0, sysv::CREATE)) {
             Err(again) => error = again,
             found => return found,
         }

@@ -92,8 +92,8 @@ impl Settings {
     }
 
     /// `COMM_WAIT_MS`
-    pub fn wait_ms(self) -> i64 {
-        i64::from(self.0 as u32)
+    pub fn wait_ms(self) -> c_int {
+        self.0 as c_int
     }
 }
 
@@ -106,9 +106,9 @@ pub fn settings() -> Settings {
     }
 }
 
-/// Takes the path and the id that the program itself chose, for as long as nobody has asked for the
-/// settings. The first choice counts.
-pub fn choose(path: Option<&CStr>, id: c_int) {
+/// Takes the path (`None`: the default one) and the project id that the program itself chose. Only
+/// the first choice counts, and only before the first call that needs a key.
+pub fn choose_key(path: Option<&CStr>, id: c_int) {
     if PROGRAM
         .compare_exchange(NOT_CHOSEN, CHOOSING, Relaxed, Relaxed)
         .is_err()

@@ -1,9 +1,8 @@
 //! Files: memory with a descriptor.
 
 use core::ffi::{CStr, c_char, c_int, c_uint, c_void};
-use core::mem::MaybeUninit;
 
-use super::{checked, not_negative};
+use super::{checked, filled, not_negative};
 use crate::error::Errno;
 
 /// An open descriptor, closed when it is dropped.
@@ -173,11 +172,8 @@ pub fn unlink(path: &Path) -> Result<(), Errno> {
 }
 
 pub fn status(file: &Descriptor) -> Result<libc::stat, Errno> {
-    let mut status = MaybeUninit::uninit();
     // SAFETY: the buffer is of the type that the call fills.
-    checked(unsafe { libc::fstat(file.0, status.as_mut_ptr()) })?;
-    // SAFETY: filled, since the call succeeded.
-    Ok(unsafe { status.assume_init() })
+    unsafe { filled(|status| libc::fstat(file.0, status)) }
 }
 
 pub fn status_of_path(path: &CStr, follow_links: bool) -> Result<libc::stat, Errno> {
@@ -186,11 +182,19 @@ pub fn status_of_path(path: &CStr, follow_links: bool) -> Result<libc::stat, Err
     } else {
         libc::AT_SYMLINK_NOFOLLOW
     };
-    let mut status = MaybeUninit::uninit();
     // SAFETY: the path ends with NUL, the buffer is of the type that the call fills.
-    checked(unsafe { libc::fstatat(libc::AT_FDCWD, path.as_ptr(), status.as_mut_ptr(), flags) })?;
-    // SAFETY: filled, since the call succeeded.
-    Ok(unsafe { status.assume_init() })
+    unsafe { filled(|status| libc::fstatat(libc::AT_FDCWD, path.as_ptr(), status, flags)) }
+}
+
+/// Reads the beginning of a file, such as one line of `/proc`; leaves the rest of the buffer, or all
+/// where the file cannot be read, as it is.
+pub fn read_beginning(path: &CStr, to: &mut [u8]) {
+    // SAFETY: the path ends with NUL, the buffer is as long as said; a descriptor of -1 is refused.
+    unsafe {
+        let file = libc::open(path.as_ptr(), libc::O_RDONLY | libc::O_CLOEXEC);
+        libc::read(file, to.as_mut_ptr().cast(), to.len());
+        libc::close(file);
+    }
 }
 
 pub fn change_mode(file: &Descriptor, mode: u32) -> Result<(), Errno> {

@@ -5,7 +5,7 @@ use core::mem::MaybeUninit;
 use core::ptr;
 use core::sync::atomic::{AtomicU8, Ordering::Relaxed};
 
-use super::{checked, errno, not_negative};
+use super::{checked, errno, filled, not_negative};
 use crate::error::Errno;
 
 /// The mode bit of a segment that is removed but still attached, see `shmctl(2)`.
@@ -113,11 +113,8 @@ pub fn shm_unlock(id: c_int) -> Result<(), Errno> {
 }
 
 pub fn shm_stat(id: c_int) -> Result<libc::shmid_ds, Errno> {
-    let mut ds = MaybeUninit::uninit();
     // SAFETY: the buffer is of the type that IPC_STAT fills.
-    checked(unsafe { libc::shmctl(id, libc::IPC_STAT, ds.as_mut_ptr()) })?;
-    // SAFETY: filled, since the call succeeded.
-    Ok(unsafe { ds.assume_init() })
+    unsafe { filled(|ds| libc::shmctl(id, libc::IPC_STAT, ds)) }
 }
 
 pub fn shm_stat_any(id: c_int) -> Result<libc::shmid_ds, Errno> {

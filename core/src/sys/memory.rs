@@ -3,7 +3,7 @@
 use core::ffi::c_void;
 use core::ptr::{self, NonNull};
 
-use super::{Access, Descriptor, checked, errno};
+use super::{Access, Descriptor, checked, errno, read_beginning};
 use crate::error::Errno;
 
 /// Maps the first `size` bytes of a file, shared, at an address of the kernel's choice.
@@ -118,12 +118,7 @@ pub unsafe fn sync(address: NonNull<c_void>, size: usize) -> Result<(), Errno> {
 pub fn has_transparent_huge_pages() -> bool {
     let mut setting = [0_u8; 64];
     let path = c"/sys/kernel/mm/transparent_hugepage/shmem_enabled";
-    // SAFETY: the path ends with NUL, the buffer is as long as said; a descriptor of -1 is refused.
-    unsafe {
-        let file = libc::open(path.as_ptr(), libc::O_RDONLY | libc::O_CLOEXEC);
-        libc::read(file, setting.as_mut_ptr().cast(), setting.len());
-        libc::close(file);
-    }
+    read_beginning(path, &mut setting);
     // The one in force is in brackets; without such a setting there are none.
     let chosen = setting.split(|byte| *byte == b'[').nth(1);
     chosen.is_some_and(|chosen| !chosen.starts_with(b"never") && !chosen.starts_with(b"deny"))
@@ -144,7 +139,7 @@ pub fn to_heap<T>(value: T) -> Result<NonNull<T>, Errno> {
 ///
 /// # Safety
 ///
-/// The place is from [`to_heap`], and is not used any more.
+/// The place is from `to_heap`, and is not used any more.
 pub unsafe fn from_heap<T>(place: NonNull<T>) -> T {
     // SAFETY: the caller's promise.
     let value = unsafe { place.read() };

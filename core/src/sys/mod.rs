@@ -12,6 +12,7 @@ mod semaphore;
 mod stdio;
 
 use core::ffi::c_int;
+use core::mem::MaybeUninit;
 
 pub use barrier::*;
 pub use clock::*;
@@ -45,4 +46,16 @@ fn checked(result: c_int) -> Result<(), Errno> {
 #[inline]
 fn not_negative(result: c_int) -> Result<c_int, Errno> {
     if result < 0 { Err(errno()) } else { Ok(result) }
+}
+
+/// What a call fills in.
+///
+/// # Safety
+///
+/// Where the call does not fail, it has filled a value of this type.
+unsafe fn filled<T>(call: impl FnOnce(*mut T) -> c_int) -> Result<T, Errno> {
+    let mut value = MaybeUninit::uninit();
+    checked(call(value.as_mut_ptr()))?;
+    // SAFETY: the caller's promise.
+    Ok(unsafe { value.assume_init() })
 }

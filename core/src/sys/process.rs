@@ -1,8 +1,8 @@
 //! Who this process is, and what becomes of others.
 
-use core::ffi::{CStr, c_char, c_int};
+use core::ffi::{CStr, c_int};
 
-use super::{checked, status_of_path};
+use super::{checked, read_beginning, status_of_path};
 use crate::error::Errno;
 
 pub fn effective_uid() -> u32 {
@@ -56,13 +56,7 @@ pub fn time_namespace() -> u64 {
 /// What tells this boot from others; zeros where it cannot be read.
 pub fn boot_id() -> [u8; 36] {
     let mut id = [0; 36];
-    let path = c"/proc/sys/kernel/random/boot_id";
-    // SAFETY: the path ends with NUL, the buffer is as long as said; a descriptor of -1 is refused.
-    unsafe {
-        let file = libc::open(path.as_ptr(), libc::O_RDONLY | libc::O_CLOEXEC);
-        libc::read(file, id.as_mut_ptr().cast(), id.len());
-        libc::close(file);
-    }
+    read_beginning(c"/proc/sys/kernel/random/boot_id", &mut id);
     id
 }
 
@@ -98,24 +92,15 @@ pub fn process_stat(pid: i32) -> Option<ProcessStat> {
     }
 
     let mut path = [0; 24];
+    let template = c"/proc/%d/stat".as_ptr();
     // SAFETY: the length is the buffer's, and `%d` takes an int.
-    unsafe {
-        libc::snprintf(
-            path.as_mut_ptr(),
-            path.len(),
-            c"/proc/%d/stat".as_ptr(),
-            pid,
-        )
-    };
-    let mut text: [c_char; STAT_LENGTH + 1] = [0; STAT_LENGTH + 1];
+    unsafe { libc::snprintf(path.as_mut_ptr(), path.len(), template, pid) };
+    let mut text = [0; STAT_LENGTH + 1];
     // SAFETY: the path ends with NUL.
-    let file = unsafe { libc::open(path.as_ptr(), libc::O_RDONLY | libc::O_CLOEXEC) };
-    // SAFETY: the length leaves a NUL at the end; a descriptor of -1 is refused.
-    unsafe { libc::read(file, text.as_mut_ptr().cast(), STAT_LENGTH) };
-    // SAFETY: opened above; a descriptor of -1 is refused.
-    unsafe { libc::close(file) };
+    let path = unsafe { CStr::from_ptr(path.as_ptr()) };
+    read_beginning(path, text.get_mut(..STAT_LENGTH).unwrap_or_default());
     // SAFETY: what was read is followed by at least one NUL.
-    parse_process_stat(unsafe { CStr::from_ptr(text.as_ptr()) })
+    parse_process_stat(unsafe { CStr::from_ptr(text.as_ptr().cast()) })
 }
 
 fn parse_process_stat(text: &CStr) -> Option<ProcessStat> {

@@ -1,10 +1,9 @@
 //! System V semaphores.
 
 use core::ffi::c_int;
-use core::mem::MaybeUninit;
 use core::ptr;
 
-use super::{checked, not_negative, timespec};
+use super::{checked, filled, not_negative, timespec};
 use crate::error::Errno;
 
 const GETVAL: c_int = 12;
@@ -42,11 +41,8 @@ pub fn sem_value(id: c_int, which: u16) -> Result<c_int, Errno> {
 }
 
 pub fn sem_stat(id: c_int) -> Result<libc::semid_ds, Errno> {
-    let mut ds = MaybeUninit::<libc::semid_ds>::uninit();
     // SAFETY: the buffer is of the type that IPC_STAT fills.
-    checked(unsafe { libc::semctl(id, 0, libc::IPC_STAT, ds.as_mut_ptr()) })?;
-    // SAFETY: filled, since the call succeeded.
-    Ok(unsafe { ds.assume_init() })
+    unsafe { filled(|ds: *mut libc::semid_ds| libc::semctl(id, 0, libc::IPC_STAT, ds)) }
 }
 
 pub fn sem_remove(id: c_int) -> Result<(), Errno> {
