@@ -219,7 +219,7 @@ fn number(text: &CStr, most: u32) -> Option<u32> {
         [b'0', b'x' | b'X', digits @ ..] => parse_number(digits, 16),
         digits => parse_number(digits, 10),
     };
-    u32::try_from(number?).ok().filter(|number| *number <= most)
+    number.filter(|number| *number <= most)
 }
 
 #[cfg(test)]

@@ -125,18 +125,11 @@ impl Mutex {
             if seen == FREE || died {
                 // Others may sleep, who came before.
                 let new = me | WAITERS;
-                if self
-                    .word
-                    .compare_exchange(seen, new, AcqRel, Relaxed)
-                    .is_ok()
-                {
-                    return Ok(if died {
-                        Acquired::OwnerDied
-                    } else {
-                        Acquired::Clean
-                    });
+                match self.word.compare_exchange(seen, new, AcqRel, Relaxed) {
+                    Ok(_) if died => return Ok(Acquired::OwnerDied),
+                    Ok(_) => return Ok(Acquired::Clean),
+                    Err(_) => continue,
                 }
-                continue;
             }
             if is_mine {
                 return Err(Errno::EDEADLK);

@@ -171,11 +171,10 @@ fn sysv(text: &[u8]) -> Result<Name<'_>, Reason> {
         return Ok(Name::SysvPrivate);
     }
     if let Some(id) = text.strip_prefix(b"id:") {
-        return number(id).map(Name::SysvId).ok_or(Reason::SegmentId);
+        return number(id, 10).map(Name::SysvId).ok_or(Reason::SegmentId);
     }
     if let Some(key) = text.strip_prefix(b"0x") {
-        let key = parse_number(key, 16).and_then(|key| u32::try_from(key).ok());
-        return match key {
+        return match parse_number(key, 16) {
             None | Some(0) => Err(Reason::Key),
             Some(key) => Ok(Name::SysvKey(Key::from_raw(key as libc::key_t))),
         };
@@ -186,8 +185,8 @@ fn sysv(text: &[u8]) -> Result<Name<'_>, Reason> {
     let (path, id) = text.split_at_checked(separator).unwrap_or_default();
     let id = id.strip_prefix(b"#").unwrap_or_default();
     let id = match id.strip_prefix(b"0x") {
-        Some(digits) => parse_number(digits, 16).and_then(|id| c_int::try_from(id).ok()),
-        None => number(id),
+        Some(digits) => number(digits, 16),
+        None => number(id, 10),
     };
     Ok(Name::SysvPath(
         checked_path(path)?,
@@ -212,8 +211,8 @@ fn checked_path(path: &[u8]) -> Result<&[u8], Reason> {
     }
 }
 
-fn number(text: &[u8]) -> Option<c_int> {
-    parse_number(text, 10).and_then(|number| c_int::try_from(number).ok())
+fn number(text: &[u8], base: u32) -> Option<c_int> {
+    parse_number(text, base).and_then(|number| c_int::try_from(number).ok())
 }
 
 #[cfg(test)]

@@ -62,7 +62,6 @@ pub fn info_unchecked(id: c_int) -> Result<Info, Error> {
     Call::Shmctl.of(status.map(|ds| info_of(id, &ds)))
 }
 
-#[inline(never)]
 fn info_of(id: c_int, ds: &libc::shmid_ds) -> Info {
     let mode = u32::from(ds.shm_perm.mode);
     Info {

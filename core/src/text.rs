@@ -94,13 +94,13 @@ impl Text {
 }
 
 /// The number that a text is, in base 10 or 16; no sign, no blanks.
-pub fn parse_number(text: &[u8], base: u32) -> Option<u64> {
+pub fn parse_number(text: &[u8], base: u32) -> Option<u32> {
     if text.is_empty() {
         return None;
     }
-    text.iter().try_fold(0_u64, |number, byte| {
+    text.iter().try_fold(0_u32, |number, byte| {
         let digit = char::from(*byte).to_digit(base)?;
-        number.checked_mul(base.into())?.checked_add(digit.into())
+        number.checked_mul(base)?.checked_add(digit)
     })
 }
 
@@ -144,8 +144,8 @@ mod tests {
             ("0", 10, Some(0)),
             ("26214", 10, Some(26214)),
             ("7fffFFFF", 16, Some(0x7fff_ffff)),
-            ("18446744073709551615", 10, Some(u64::MAX)),
-            ("18446744073709551616", 10, None),
+            ("4294967295", 10, Some(u32::MAX)),
+            ("4294967296", 10, None),
             ("", 10, None),
             ("+1", 10, None),
             ("-1", 10, None),
