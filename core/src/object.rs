@@ -54,16 +54,15 @@ pub struct Unnamed {
     pub name: NoName,
 }
 
-/// What an object has for a name that has none yet.
-pub struct NoName(Option<StandIn>);
+/// No name; where the file system has no unnamed files, one that stands in for none. It is unique,
+/// so that what a death leaves of it is in nobody's way.
+pub struct NoName(Option<Path>);
 
-/// The name that stands in for none, where the file system has no unnamed files. It is unique, so
-/// that what a death leaves of it is in nobody's way.
-struct StandIn(Path);
-
-impl Drop for StandIn {
+impl Drop for NoName {
     fn drop(&mut self) {
-        let _ = sys::unlink(&self.0);
+        if let Some(stand_in) = &self.0 {
+            let _ = sys::unlink(stand_in);
+        }
     }
 }
 
@@ -96,7 +95,7 @@ impl Unnamed {
         let file = Call::Open.of(sys::open_new(&path, 0o600))?;
         Ok(Self {
             file,
-            name: NoName(Some(StandIn(path))),
+            name: NoName(Some(path)),
         })
     }
 
@@ -115,9 +114,9 @@ impl NoName {
     /// As [`Unnamed::publish`], of this file.
     pub fn publish(self, file: &Descriptor, place: Place<'_>) -> Result<(), Error> {
         let path = place.path()?;
-        Call::Link.of(match self.0 {
+        Call::Link.of(match &self.0 {
             None => sys::link_unnamed(file, &path),
-            Some(StandIn(ref stand_in)) => sys::link(stand_in, &path),
+            Some(stand_in) => sys::link(stand_in, &path),
         })
     }
 }

@@ -256,7 +256,7 @@ impl Options {
         if self.locked {
             segment.lock()?;
         }
-        // Of the kernel's own memory, not of a file.
+        // The pages of a file are up to its file system.
         let is_file = matches!(segment.memory, Memory::Object(_, Kind::File));
         let huge = segment.huge_pages == HugePages::Huge;
         if self.huge_pages && !huge && !is_file && sys::has_transparent_huge_pages() {

@@ -47,8 +47,7 @@ pub(crate) enum Memory {
 }
 
 /// A segment of shared memory, [opened](crate::options) and attached to this process until it is
-/// dropped. What is dropped is
-/// only detached: to remove a segment is a call of its own, [`remove`].
+/// dropped. What is dropped is only detached: to remove a segment is a call of its own, [`remove`].
 ///
 /// Other processes may write to the memory at any time, so that it can never be borrowed as
 /// ordinary bytes: [`Self::read`] and [`Self::write`] copy, [`Self::bytes`] gives atomic ones, and

@@ -73,8 +73,8 @@ const VALUE: u16 = 0;
 const MARK: u16 = 1;
 const COUNT: c_int = 2;
 /// Values of the mark that another program's set hardly has.
-const PLACES: c_short = 0x5348;
-const EVENTS: c_short = 0x5349;
+const PLACES: c_int = 0x5348;
+const EVENTS: c_int = 0x5349;
 
 /// How often an open begins again when others make and remove the same name at the same time.
 const TRIES: u32 = 100;
@@ -221,14 +221,11 @@ fn look(id: c_int) -> Result<Found, Errno> {
     }
     let mark = sys::sem_value(id, MARK)?;
     let ready = |kind| Found::Ready(Semaphore { id, kind });
-    Ok(if mark == c_int::from(PLACES) {
-        ready(Kind::Places)
-    } else if mark == c_int::from(EVENTS) {
-        ready(Kind::Events)
-    } else if mark == 0 && status.sem_otime == 0 {
-        Found::Blank
-    } else {
-        Found::Foreign
+    Ok(match mark {
+        PLACES => ready(Kind::Places),
+        EVENTS => ready(Kind::Events),
+        0 if status.sem_otime == 0 => Found::Blank,
+        _ => Found::Foreign,
     })
 }
 
@@ -242,7 +239,7 @@ fn set_up(id: c_int, new: New) -> Result<(), Errno> {
         operation(MARK, 0, libc::IPC_NOWAIT),
         // 0 would be to wait for 0, which a blank is.
         operation(VALUE, new.value as c_short, libc::IPC_NOWAIT),
-        operation(MARK, mark, 0),
+        operation(MARK, mark as c_short, 0),
     ];
     sys::sem_operate(id, &mut operations, None)
 }
