@@ -69,10 +69,6 @@ impl Drop for Channel {
     }
 }
 
-fn invalid() -> Error {
-    Call::Arguments.failed(Errno::EINVAL)
-}
-
 fn stopped(stop: Stop) -> Error {
     Call::Futex.failed(stop.into())
 }
@@ -274,7 +270,7 @@ impl Channel {
     fn refused(&self) -> Error {
         match self.endpoint.is_inherited() {
             true => Call::Arguments.failed(Errno::EPERM),
-            false => invalid(),
+            false => Error::INVALID,
         }
     }
 

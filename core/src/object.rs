@@ -51,14 +51,14 @@ impl<'a> Place<'a> {
 /// An object that has no name yet.
 pub struct Unnamed {
     pub file: Descriptor,
-    pub name: NoName,
+    pub stand_in: StandIn,
 }
 
-/// No name; where the file system has no unnamed files, one that stands in for none. It is unique,
-/// so that what a death leaves of it is in nobody's way.
-pub struct NoName(Option<Path>);
+/// What stands in for its name: a unique one where the file system has no unnamed files, so that what
+/// a death leaves of it is in nobody's way; else nothing.
+pub struct StandIn(Option<Path>);
 
-impl Drop for NoName {
+impl Drop for StandIn {
     fn drop(&mut self) {
         if let Some(stand_in) = &self.0 {
             let _ = sys::unlink(stand_in);
@@ -74,7 +74,7 @@ impl Unnamed {
         let unnamed = match sys::open_unnamed(&directory, 0o600) {
             Ok(file) => Self {
                 file,
-                name: NoName(None),
+                stand_in: StandIn(None),
             },
             Err(Errno::EOPNOTSUPP | Errno::EISDIR) => Self::make_stand_in(place)?,
             Err(errno) => return Err(Call::Open.failed(errno)),
@@ -95,23 +95,13 @@ impl Unnamed {
         let file = Call::Open.of(sys::open_new(&path, 0o600))?;
         Ok(Self {
             file,
-            name: NoName(Some(path)),
+            stand_in: StandIn(Some(path)),
         })
-    }
-
-    pub fn file(&self) -> &Descriptor {
-        &self.file
-    }
-
-    /// Gives the object its name; EEXIST where that is taken.
-    pub fn publish(self, place: Place<'_>) -> Result<Descriptor, Error> {
-        self.name.publish(&self.file, place)?;
-        Ok(self.file)
     }
 }
 
-impl NoName {
-    /// As [`Unnamed::publish`], of this file.
+impl StandIn {
+    /// Gives this file its name; EEXIST where that is taken.
     pub fn publish(self, file: &Descriptor, place: Place<'_>) -> Result<(), Error> {
         let path = place.path()?;
         Call::Link.of(match &self.0 {

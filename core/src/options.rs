@@ -198,12 +198,12 @@ impl Options {
         if self.size == 0 {
             return Err(Error::INVALID);
         }
-        let Unnamed { file, name } = Unnamed::make(place, self.size, self.mode)?;
+        let Unnamed { file, stand_in } = Unnamed::make(place, self.size, self.mode)?;
         let segment = self.map(file, self.size, Kind::of(place), HugePages::None)?;
         let segment = self.prepare(segment)?;
         // The name comes last, when nothing else can fail.
         if let Memory::Object(file, _) = &segment.memory {
-            name.publish(file, place)?;
+            stand_in.publish(file, place)?;
         }
         Ok(segment)
     }

@@ -1,4 +1,4 @@
-//! The memory of a channel: a page of words, then the [ring](crate::ring), mapped twice so that no
+//! The memory of a channel: a page of words, then the ring, mapped twice so that no
 //! message ever has a seam.
 
 use core::marker::PhantomData;

@@ -3,7 +3,7 @@
 use core::sync::atomic::Ordering::Relaxed;
 
 use super::memory::{HEADER, MAGIC, Memory, at};
-use super::{Channel, End, invalid};
+use super::{Channel, End};
 use crate::endpoint::{self, Endpoint, Side};
 use crate::error::{Call, Errno, Error};
 use crate::name::Name;
@@ -44,10 +44,10 @@ impl Options {
         let place = match name {
             Name::Posix(name) => Place::Posix(name),
             Name::File(path) => Place::File(path),
-            _ => return Err(invalid()),
+            _ => return Err(Error::INVALID),
         };
         if self.mode & !0o777 != 0 || (self.exclusive && !self.create) {
-            return Err(invalid());
+            return Err(Error::INVALID);
         }
         let mut options = *self;
         for _ in 0..TRIES {
@@ -95,15 +95,16 @@ impl Options {
             .checked_next_power_of_two()
             .and_then(|capacity| capacity.checked_add(HEADER))
             .filter(|size| isize::try_from(*size).is_ok())
-            .ok_or(invalid())
+            .ok_or(Error::INVALID)
     }
 
     fn make(&self, place: Place<'_>) -> Result<Descriptor, Error> {
         let size = self.size()?;
-        let unnamed = Unnamed::make(place, size, self.mode)?;
-        let memory = Memory::new(unnamed.file(), size.wrapping_sub(HEADER))?;
+        let Unnamed { file, stand_in } = Unnamed::make(place, size, self.mode)?;
+        let memory = Memory::new(&file, size.wrapping_sub(HEADER))?;
         memory.view().long(at::MAGIC).store(MAGIC, Relaxed);
-        unnamed.publish(place)
+        stand_in.publish(&file, place)?;
+        Ok(file)
     }
 
     fn take(&self, file: Descriptor, size: usize) -> Result<Channel, Error> {
@@ -112,7 +113,7 @@ impl Options {
             return Err(Call::Mmap.failed(Errno::EBADMSG));
         }
         if self.capacity > capacity {
-            return Err(invalid());
+            return Err(Error::INVALID);
         }
         let memory = Memory::new(&file, capacity)?;
         if memory.view().long(at::MAGIC).load(Relaxed) != MAGIC {

@@ -1,7 +1,7 @@
 //! How a side waits for the other, and wakes it.
 //!
-//! Who has to wait spins for a moment, then says so in its sleep word and sleeps, by the
-//! [handshake](crate::handshake); the other side looks at that word after each message.
+//! Who has to wait spins for a moment, then says so in its sleep word and sleeps, by the handshake of
+//! `handshake.rs`; the other side looks at that word after each message.
 
 use core::ffi::c_int;
 use core::sync::atomic::{
