@@ -189,16 +189,33 @@ impl Channel {
     /// Sends what was written where [`Self::reserve`] said: no longer than reserved.
     #[inline(always)]
     pub fn commit(&mut self, length: usize) -> Result<(), Error> {
-        let was_reserved = match &mut self.end {
-            End::Sender(producer) if !self.endpoint.is_inherited() => {
-                producer.publish(&self.memory.view(), length as u64)
+        let view = self.memory.view();
+        match &mut self.end {
+            End::Sender(producer)
+                if self.endpoint.is_exclusive() && producer.has_reserved(length as u64) =>
+            {
+                producer.publish(&view, length as u64);
+                self.call(Side::Receiver);
+                Ok(())
             }
-            _ => false,
-        };
-        if !was_reserved {
-            return Err(self.refused());
+            _ => self.commit_shared(length),
         }
-        self.finish(Side::Receiver);
+    }
+
+    /// Of an end that others may have too; or it is refused.
+    #[cold]
+    #[inline(never)]
+    fn commit_shared(&mut self, length: usize) -> Result<(), Error> {
+        match &mut self.end {
+            End::Sender(producer)
+                if !self.endpoint.is_inherited() && producer.has_reserved(length as u64) =>
+            {
+                producer.publish(&self.memory.view(), length as u64);
+            }
+            _ => return Err(self.refused()),
+        }
+        self.unlock();
+        self.call(Side::Receiver);
         Ok(())
     }
 
@@ -241,16 +258,29 @@ impl Channel {
     /// Frees the message that [`Self::peek`] gave.
     #[inline(always)]
     pub fn release(&mut self) -> Result<(), Error> {
-        let was_peeked_at = match &mut self.end {
-            End::Receiver(consumer) if !self.endpoint.is_inherited() => {
-                consumer.release(&self.memory.view())
+        let view = self.memory.view();
+        match &mut self.end {
+            End::Receiver(consumer) if self.endpoint.is_exclusive() && consumer.is_pending() => {
+                consumer.release(&view);
+                self.call(Side::Sender);
+                Ok(())
             }
-            _ => false,
-        };
-        if !was_peeked_at {
-            return Err(self.refused());
+            _ => self.release_shared(),
         }
-        self.finish(Side::Sender);
+    }
+
+    /// Of an end that others may have too; or it is refused.
+    #[cold]
+    #[inline(never)]
+    fn release_shared(&mut self) -> Result<(), Error> {
+        match &mut self.end {
+            End::Receiver(consumer) if !self.endpoint.is_inherited() && consumer.is_pending() => {
+                consumer.release(&self.memory.view());
+            }
+            _ => return Err(self.refused()),
+        }
+        self.unlock();
+        self.call(Side::Sender);
         Ok(())
     }
 
@@ -276,8 +306,7 @@ impl Channel {
 
     /// After a message was sent or freed, for which the other side may wait.
     #[inline(always)]
-    fn finish(&mut self, other: Side) {
-        self.unlock();
+    fn call(&mut self, other: Side) {
         if self.is_called(other) {
             self.wake(other);
         }

@@ -57,6 +57,8 @@ pub struct Endpoint {
     file: Held,
     side: Side,
     slot: u32,
+    /// The process that has this end for itself; of a shared one, nobody.
+    owner: Process,
 }
 
 impl Drop for Endpoint {
@@ -89,7 +91,16 @@ impl Endpoint {
                 }
             }
         }
-        Ok(Self { file, side, slot })
+        let owner = match shared {
+            true => Process::NOBODY,
+            false => file.process,
+        };
+        Ok(Self {
+            file,
+            side,
+            slot,
+            owner,
+        })
     }
 
     /// Which end it is.
@@ -103,15 +114,14 @@ impl Endpoint {
     }
 
     /// Whether others may have this end too.
-    #[inline(always)]
     pub fn is_shared(&self) -> bool {
         self.slot != 0
     }
 
-    /// Whether this process has it, and nobody else.
+    /// Whether this process has it for itself.
     #[inline(always)]
     pub fn is_exclusive(&self) -> bool {
-        !self.is_shared() && !self.is_inherited()
+        self.owner.is_this()
     }
 
     fn file(&self) -> &Descriptor {
@@ -138,7 +148,6 @@ impl Endpoint {
     }
 
     /// Whether this is a child of the process that claimed the end: it has lost it.
-    #[inline(always)]
     pub fn is_inherited(&self) -> bool {
         !self.file.process.is_this()
     }
@@ -161,13 +170,16 @@ static OPEN: [AtomicI32; OPEN_AT_MOST] = [const { AtomicI32::new(-1) }; OPEN_AT_
 pub struct Process(u32);
 
 impl Process {
+    /// None: nobody forks as often.
+    const NOBODY: Self = Self(u32::MAX);
+
     /// The one that asks.
     pub fn current() -> Self {
         Self(GENERATION.load(Relaxed))
     }
 
     /// Whether it is the one that asks.
-    #[inline]
+    #[inline(always)]
     pub fn is_this(self) -> bool {
         self.0 == GENERATION.load(Relaxed)
     }

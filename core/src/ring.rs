@@ -248,13 +248,15 @@ impl Producer {
         Ok(())
     }
 
-    /// Publishes the message whose bytes are where [`Self::reserve`] said; whether as many were
-    /// reserved.
+    /// Whether so many bytes are reserved, or more.
     #[inline(always)]
-    pub fn publish(&mut self, words: &impl Words, length: u64) -> bool {
-        if length >= self.reserved {
-            return false;
-        }
+    pub fn has_reserved(&self, length: u64) -> bool {
+        length < self.reserved
+    }
+
+    /// Publishes the message whose bytes are where [`Self::reserve`] said; no longer than reserved.
+    #[inline(always)]
+    pub fn publish(&mut self, words: &impl Words, length: u64) {
         let tail = self.tail;
         let next = tail.wrapping_add(record_size(length));
         let sent = self.sent.wrapping_add(1);
@@ -267,7 +269,6 @@ impl Producer {
         words.length(next).store(0, Relaxed);
         words.length(tail).store(length_word(length), Release);
         count_in(words.tail(), next, words.sent(), sent);
-        true
     }
 }
 
@@ -319,12 +320,9 @@ impl Consumer {
         Ok((self.head.wrapping_add(WORD), length))
     }
 
-    /// Gives the room of the message back that [`Self::peek`] has found; whether there is one.
+    /// Gives the room of the message back that [`Self::peek`] has found.
     #[inline(always)]
-    pub fn release(&mut self, words: &impl Words) -> bool {
-        if !self.is_pending() {
-            return false;
-        }
+    pub fn release(&mut self, words: &impl Words) {
         let next = self.next;
         let received = self.received.wrapping_add(1);
         *self = Self {
@@ -333,6 +331,5 @@ impl Consumer {
             next,
         };
         count_in(words.head(), next, words.received(), received);
-        true
     }
 }

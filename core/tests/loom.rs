@@ -224,7 +224,7 @@ impl Process {
                 word.store(payload(number), Relaxed);
             }
         }
-        assert!(producer.publish(self, length));
+        producer.publish(self, length);
         Ok(())
     }
 
@@ -242,7 +242,7 @@ impl Process {
                 assert_eq!(word.load(Relaxed), payload(number), "message {number}");
             }
         }
-        assert!(consumer.release(self));
+        consumer.release(self);
         Ok(())
     }
 }
