@@ -156,8 +156,8 @@ impl Channel {
         }
     }
 
-    /// As [`Self::reserve`], where nothing is in its way: neither others at this end, nor messages,
-    /// nor an error.
+    /// As [`Self::reserve`], where the room is known and nothing is in the way: no others at this end,
+    /// no error.
     #[inline(always)]
     pub fn reserve_at_once(&mut self, length: usize) -> Option<NonNull<u8>> {
         let view = self.memory.view();
@@ -229,8 +229,8 @@ impl Channel {
         }
     }
 
-    /// As [`Self::peek`], where nothing is in its way: neither others at this end, nor the lack of
-    /// messages, nor an error.
+    /// As [`Self::peek`], where there is a message and nothing is in the way: no others at this end,
+    /// no error.
     #[inline(always)]
     pub fn peek_at_once(&mut self) -> Option<(NonNull<u8>, usize)> {
         let view = self.memory.view();

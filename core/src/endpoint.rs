@@ -10,7 +10,7 @@
 
 use core::sync::atomic::{
     AtomicI32, AtomicU32,
-    Ordering::{AcqRel, Acquire, Relaxed},
+    Ordering::{AcqRel, Acquire, Relaxed, Release},
 };
 
 use crate::error::{Call, Errno, Error};
@@ -192,14 +192,17 @@ static GENERATION: AtomicU32 = AtomicU32::new(0);
 static FORKS_BEGUN: AtomicU32 = AtomicU32::new(0);
 static FORKS_DONE: AtomicU32 = AtomicU32::new(0);
 
-/// 0: no channel was opened yet; 1: children close what they inherit.
+/// 0: no channel was opened yet; 1: forks are counted, and children close what they inherit.
 static PREPARED: AtomicU32 = AtomicU32::new(0);
 
 /// How many times this process has forked; `None` while it does. Where that is the same before a file
-/// was opened and after its end was claimed, no child has it open.
+/// was opened and after its end was claimed, no child has it open; but one whose fork had begun before
+/// the first call of this.
 pub fn forks() -> Option<u32> {
-    if PREPARED.swap(1, Relaxed) == 0 {
+    // Twice does no harm.
+    if PREPARED.load(Acquire) == 0 {
         sys::at_fork(begin_fork, end_fork, close_inherited);
+        PREPARED.store(1, Release);
     }
     let done = FORKS_DONE.load(Acquire);
     (FORKS_BEGUN.load(Acquire) == done).then_some(done)

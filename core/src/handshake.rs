@@ -54,7 +54,8 @@ pub fn is_called(word: &impl SleepWord) -> bool {
 
 /// Wakes the owner of this word if it sleeps. `calm` is after how many messages in a row it did not;
 /// the barrier is left out after many, if the owner `reaches` this process by its own. Who does not
-/// says so before it sets [`FENCED`].
+/// says so before it sets [`FENCED`]. A third process that is not reached may see it missing for a
+/// moment; then the owner sleeps until it looks again by itself.
 pub fn wake(word: &impl SleepWord, calm: &mut u32, reaches: impl Fn() -> bool) {
     word.fence();
     if word.load(Relaxed) & SLEEPING != 0 {

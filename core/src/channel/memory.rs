@@ -10,8 +10,8 @@ use crate::error::{Call, Error};
 use crate::ring::{self, WORD, Words};
 use crate::sys::{self, Advice, Descriptor};
 
-/// Before the ring, in bytes: the words that are not part of it, each side's on cache lines of its
-/// own.
+/// Before the ring, in bytes: the words that are not part of it. What is written for each message is
+/// on a cache line of its own side.
 pub const HEADER: usize = 4096;
 /// The first word of a channel: what it is, and in which version.
 pub const MAGIC: u64 = 0x0001_6c65_6e6e_6163;
@@ -45,7 +45,7 @@ pub mod at {
 /// | a sleep word | its side, the other when it wakes it | both | see [the handshake](crate::handshake) | a wake-up for nobody |
 /// | a lock | who shares that end | the same | acquire, release | its slot, whose owner is asked for |
 /// | came | its side, at open | the other, when it waits | relaxed | – |
-/// | always fenced | who cannot use membarrier(2), at open | both | relaxed | a barrier too many |
+/// | always fenced | who cannot use membarrier(2), at open or when it sleeps | both | relaxed | a barrier too many |
 #[derive(Clone, Copy)]
 pub struct View<'a> {
     base: NonNull<u8>,

@@ -16,8 +16,7 @@ const SMALLEST: usize = 4096;
 /// The capacity where none is asked for.
 const DEFAULT_CAPACITY: usize = 1 << 20;
 
-/// How often an open begins again when others make and remove the same name, or fork, at the same
-/// time.
+/// How often an open begins again when others make and remove the same name at the same time.
 const TRIES: u32 = 100;
 
 /// How a channel is opened.
@@ -49,22 +48,32 @@ impl Options {
         if self.mode & !0o777 != 0 || (self.exclusive && !self.create) {
             return Err(Error::INVALID);
         }
-        let mut options = *self;
-        for _ in 0..TRIES {
-            let forks = endpoint::forks();
-            let channel = options.find_or_make(place)?;
-            if forks.is_some() && endpoint::forks() == forks {
-                return Ok(channel);
-            }
-            // By another thread: the child may have the file open, and this end with it, if it was
-            // not yet known as one that children close.
-            drop(channel);
-            options.exclusive = false;
-            sys::sleep_ms(1);
-        }
-        Err(Call::Open.failed(Errno::EBUSY))
+        let channel = self.open_between_forks(place)?;
+        channel.came(self.side).store(1, Relaxed);
+        Ok(channel)
     }
 
+    /// Opens it while no other thread forks: the child may have the file open, and this end with it,
+    /// if it was not yet known as one that children close.
+    fn open_between_forks(&self, place: Place<'_>) -> Result<Channel, Error> {
+        /// A millisecond each; the fork may be waiting for what this thread holds.
+        const TRIES: u32 = 20;
+
+        let mut options = *self;
+        for _ in 0..TRIES {
+            if let Some(forks) = endpoint::forks() {
+                let channel = options.find_or_make(place)?;
+                if endpoint::forks() == Some(forks) {
+                    return Ok(channel);
+                }
+                options.exclusive = false;
+            }
+            sys::sleep_ms(1);
+        }
+        options.find_or_make(place)
+    }
+
+    #[inline(never)]
     fn find_or_make(&self, place: Place<'_>) -> Result<Channel, Error> {
         for _ in 0..TRIES {
             if self.exclusive && object::exists(place)? {
@@ -139,7 +148,6 @@ impl Options {
             false => channel.resume()?,
             true => channel.unlock_for_dead(),
         }
-        channel.came(self.side).store(1, Relaxed);
         Ok(channel)
     }
 }
