@@ -78,7 +78,7 @@ pub unsafe extern "C" fn shmc_channel_open(
         _ => None,
     };
     let (Some(side), 0) = (side, flags & !ALL) else {
-        return errno::null(errno::invalid());
+        return errno::null(Error::INVALID);
     };
     let options = Options {
         side,
@@ -90,10 +90,7 @@ pub unsafe extern "C" fn shmc_channel_open(
     };
     // SAFETY: the caller's promise.
     let channel = unsafe { parse(name) }.and_then(|name| options.open(name));
-    match channel.and_then(|channel| heap::to_heap(shmc_channel(channel))) {
-        Ok(channel) => channel.as_ptr(),
-        Err(error) => errno::null(error),
-    }
+    errno::handle(channel.map(shmc_channel))
 }
 
 /// Sends a message: copies it, and wakes the receiver if it sleeps.
@@ -123,15 +120,15 @@ pub unsafe extern "C" fn shmc_send(
 ) -> c_int {
     // SAFETY: the caller's promise.
     let Some(channel) = (unsafe { channel.as_mut() }) else {
-        return errno::failed(errno::invalid());
+        return errno::failed(Error::INVALID);
     };
     let message = match (msg.is_null(), len) {
         (_, 0) => &[],
-        (true, _) => return errno::failed(errno::invalid()),
+        (true, _) => return errno::failed(Error::INVALID),
         // SAFETY: the caller's promise. What no memory can hold is too large without its last byte.
         (false, _) => unsafe { slice::from_raw_parts(msg.cast::<u8>(), len.min(MOST_BYTES)) },
     };
-    done(channel.0.send(message, timeout_ms))
+    errno::done(channel.0.send(message, timeout_ms))
 }
 
 /// Receives a message: copies it, and frees its room.
@@ -159,11 +156,11 @@ pub unsafe extern "C" fn shmc_recv(
 ) -> ssize_t {
     // SAFETY: the caller's promise.
     let Some(channel) = (unsafe { channel.as_mut() }) else {
-        return errno::failed(errno::invalid()) as ssize_t;
+        return errno::failed(Error::INVALID) as ssize_t;
     };
     let buffer = match (buf.is_null(), size) {
         (_, 0) => &mut [],
-        (true, _) => return errno::failed(errno::invalid()) as ssize_t,
+        (true, _) => return errno::failed(Error::INVALID) as ssize_t,
         // SAFETY: the caller's promise.
         (false, _) => unsafe { slice::from_raw_parts_mut(buf.cast::<u8>(), size.min(MOST_BYTES)) },
     };
@@ -188,7 +185,7 @@ pub unsafe extern "C" fn shmc_reserve(
 ) -> *mut c_void {
     // SAFETY: the caller's promise.
     let Some(channel) = (unsafe { channel.as_mut() }) else {
-        return errno::null(errno::invalid());
+        return errno::null(Error::INVALID);
     };
     match channel.0.reserve_at_once(len) {
         Some(place) => place.as_ptr().cast(),
@@ -218,8 +215,8 @@ fn reserve_or_wait(channel: &mut Channel, len: usize, timeout_ms: c_int) -> *mut
 pub unsafe extern "C" fn shmc_commit(channel: *mut shmc_channel, len: usize) -> c_int {
     // SAFETY: the caller's promise.
     match unsafe { channel.as_mut() } {
-        Some(channel) => done(channel.0.commit(len)),
-        None => errno::failed(errno::invalid()),
+        Some(channel) => errno::done(channel.0.commit(len)),
+        None => errno::failed(Error::INVALID),
     }
 }
 
@@ -240,7 +237,7 @@ pub unsafe extern "C" fn shmc_peek(
 ) -> *const c_void {
     // SAFETY: the caller's promise.
     let (Some(channel), Some(len)) = (unsafe { channel.as_mut() }, NonNull::new(len)) else {
-        return errno::null(errno::invalid());
+        return errno::null(Error::INVALID);
     };
     match channel.0.peek_at_once() {
         Some((message, length)) => {
@@ -276,8 +273,8 @@ fn peek_or_wait(channel: &mut Channel, len: NonNull<usize>, timeout_ms: c_int) -
 pub unsafe extern "C" fn shmc_release(channel: *mut shmc_channel) -> c_int {
     // SAFETY: the caller's promise.
     match unsafe { channel.as_mut() } {
-        Some(channel) => done(channel.0.release()),
-        None => errno::failed(errno::invalid()),
+        Some(channel) => errno::done(channel.0.release()),
+        None => errno::failed(Error::INVALID),
     }
 }
 
@@ -297,7 +294,7 @@ pub unsafe extern "C" fn shmc_channel_stat(
 ) -> c_int {
     // SAFETY: the caller's promise.
     let (Some(channel), Some(info)) = (unsafe { channel.as_ref() }, NonNull::new(info)) else {
-        return errno::failed(errno::invalid());
+        return errno::failed(Error::INVALID);
     };
     match channel.0.info() {
         Ok(found) => {
@@ -330,11 +327,4 @@ pub unsafe extern "C" fn shmc_channel_close(channel: *mut shmc_channel) -> c_int
         drop(unsafe { heap::from_heap(channel) });
     }
     0
-}
-
-fn done(result: Result<(), Error>) -> c_int {
-    match result {
-        Ok(()) => 0,
-        Err(error) => errno::failed(error),
-    }
 }

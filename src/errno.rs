@@ -3,12 +3,7 @@
 use core::ffi::c_int;
 use core::ptr;
 
-use shmcomm_core::{Call, Errno, Error};
-
-/// The error of an argument that is refused.
-pub fn invalid() -> Error {
-    Call::Arguments.failed(Errno::EINVAL)
-}
+use shmcomm_core::{Error, heap};
 
 #[cold]
 #[inline(never)]
@@ -30,4 +25,25 @@ pub fn failed(error: Error) -> c_int {
 pub fn null<T>(error: Error) -> *mut T {
     set(error);
     ptr::null_mut()
+}
+
+/// What a function returns that gives a number.
+pub fn result(result: Result<c_int, Error>) -> c_int {
+    result.unwrap_or_else(failed)
+}
+
+/// What a function returns that gives nothing but 0.
+pub fn done(result: Result<(), Error>) -> c_int {
+    match result {
+        Ok(()) => 0,
+        Err(error) => failed(error),
+    }
+}
+
+/// What a function returns that opens something: a place on the C heap that the caller closes.
+pub fn handle<T>(opened: Result<T, Error>) -> *mut T {
+    match opened.and_then(heap::to_heap) {
+        Ok(handle) => handle.as_ptr(),
+        Err(error) => null(error),
+    }
 }

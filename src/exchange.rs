@@ -76,16 +76,13 @@ pub unsafe extern "C" fn shmc_sem_open(
 ) -> *mut shmc_sem {
     // SAFETY: the caller's promise.
     let semaphore = unsafe { parse(name) }.and_then(|name| open(name, value, flags, mode));
-    match semaphore.and_then(|semaphore| heap::to_heap(shmc_sem(semaphore))) {
-        Ok(semaphore) => semaphore.as_ptr(),
-        Err(error) => errno::null(error),
-    }
+    errno::handle(semaphore.map(shmc_sem))
 }
 
 fn open(name: Name<'_>, value: c_int, flags: c_int, mode: mode_t) -> Result<Semaphore, Error> {
     let has = |flag| flags & flag != 0;
     if has(!(SHMC_CREATE | SHMC_EXCL | SHMC_EVENTS)) || (has(SHMC_EXCL) && !has(SHMC_CREATE)) {
-        return Err(errno::invalid());
+        return Err(Error::INVALID);
     }
     let kind = if has(SHMC_EVENTS) {
         Kind::Events
@@ -103,7 +100,7 @@ fn open(name: Name<'_>, value: c_int, flags: c_int, mode: mode_t) -> Result<Sema
     }
     let semaphore = Semaphore::open(name)?;
     if has(SHMC_EVENTS) && semaphore.kind() != kind {
-        return Err(errno::invalid());
+        return Err(Error::INVALID);
     }
     Ok(semaphore)
 }
@@ -207,7 +204,7 @@ pub unsafe extern "C" fn shmc_sem_close(sem: *mut shmc_sem) -> c_int {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn shmc_sem_remove(name: *const c_char) -> c_int {
     // SAFETY: the caller's promise.
-    result(unsafe { parse(name) }.and_then(|name| semaphore::remove(name).map(|()| 0)))
+    errno::done(unsafe { parse(name) }.and_then(semaphore::remove))
 }
 
 /// Makes the memory an unlocked mutex, whatever it holds; what is a mutex already stays as it is,
@@ -300,9 +297,9 @@ pub unsafe extern "C" fn shmc_mutex_unlock(mutex: *mut shmc_mutex) -> c_int {
 #[unsafe(no_mangle)]
 pub extern "C" fn shmc_wait(word: *const u32, expected: u32, timeout_ms: c_int) -> c_int {
     if word.is_null() {
-        return errno::failed(errno::invalid());
+        return errno::failed(Error::INVALID);
     }
-    result(futex::wait_at(word, expected, timeout_ms).map(|()| 0))
+    errno::done(futex::wait_at(word, expected, timeout_ms))
 }
 
 /// Wakes who sleeps on the word in shmc_wait. Change the word first, then wake.
@@ -317,13 +314,9 @@ pub extern "C" fn shmc_wait(word: *const u32, expected: u32, timeout_ms: c_int) 
 #[unsafe(no_mangle)]
 pub extern "C" fn shmc_wake(word: *const u32, how_many: c_int) -> c_int {
     if word.is_null() {
-        return errno::failed(errno::invalid());
+        return errno::failed(Error::INVALID);
     }
-    result(futex::wake_at(word, how_many))
-}
-
-fn result(result: Result<c_int, Error>) -> c_int {
-    result.unwrap_or_else(errno::failed)
+    errno::result(futex::wake_at(word, how_many))
 }
 
 /// # Safety
@@ -335,8 +328,8 @@ unsafe fn with(
 ) -> c_int {
     // SAFETY: the caller's promise.
     match unsafe { sem.as_ref() } {
-        Some(sem) => result(call(&sem.0)),
-        None => errno::failed(errno::invalid()),
+        Some(sem) => errno::result(call(&sem.0)),
+        None => errno::failed(Error::INVALID),
     }
 }
 
@@ -349,8 +342,8 @@ unsafe fn with_mutex(
 ) -> c_int {
     let mutex = mutex.cast::<Mutex>();
     if mutex.is_null() || !mutex.is_aligned() {
-        return errno::failed(errno::invalid());
+        return errno::failed(Error::INVALID);
     }
     // SAFETY: not NULL, aligned, any bytes are a mutex of atomics, and the caller's promise.
-    result(call(unsafe { &*mutex }))
+    errno::result(call(unsafe { &*mutex }))
 }

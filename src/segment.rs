@@ -150,10 +150,7 @@ pub unsafe extern "C" fn shmc_segment_open(
 ) -> *mut shmc_segment {
     // SAFETY: the caller's promise.
     let segment = unsafe { parse(name) }.and_then(|name| open(name, size, flags, mode));
-    match segment.and_then(|segment| heap::to_heap(shmc_segment(segment))) {
-        Ok(segment) => segment.as_ptr(),
-        Err(error) => errno::null(error),
-    }
+    errno::handle(segment.map(shmc_segment))
 }
 
 fn open(name: Name<'_>, size: usize, flags: c_int, mode: mode_t) -> Result<Segment, Error> {
@@ -165,7 +162,7 @@ fn open(name: Name<'_>, size: usize, flags: c_int, mode: mode_t) -> Result<Segme
         | SHMC_HUGE
         | SHMC_LOCKED;
     if flags & !ALL != 0 {
-        return Err(errno::invalid());
+        return Err(Error::INVALID);
     }
     let has = |flag| flags & flag != 0;
     let options = Options {
@@ -187,7 +184,7 @@ fn open(name: Name<'_>, size: usize, flags: c_int, mode: mode_t) -> Result<Segme
 /// The name is NULL or a string that outlives the result.
 pub unsafe fn parse<'a>(name: *const c_char) -> Result<Name<'a>, Error> {
     if name.is_null() {
-        return Err(errno::invalid());
+        return Err(Error::INVALID);
     }
     // SAFETY: the caller's promise.
     let name = unsafe { CStr::from_ptr(name) };
@@ -245,7 +242,7 @@ pub unsafe extern "C" fn shmc_segment_stat(
 ) -> c_int {
     // SAFETY: the caller's promise.
     let (Some(segment), false) = (unsafe { segment.as_ref() }, info.is_null()) else {
-        return errno::failed(errno::invalid());
+        return errno::failed(Error::INVALID);
     };
     match segment.0.info() {
         Ok(found) => {
@@ -389,10 +386,7 @@ pub unsafe extern "C" fn shmc_segment_close(segment: *mut shmc_segment) -> c_int
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn shmc_remove(name: *const c_char) -> c_int {
     // SAFETY: the caller's promise.
-    match unsafe { parse(name) }.and_then(segment::remove) {
-        Ok(()) => 0,
-        Err(error) => errno::failed(error),
-    }
+    errno::done(unsafe { parse(name) }.and_then(segment::remove))
 }
 
 /// The library's version, such as "0.1.0"; a constant string.
@@ -411,9 +405,8 @@ unsafe fn with(
     call: impl FnOnce(&mut Segment) -> Result<(), Error>,
 ) -> c_int {
     // SAFETY: the caller's promise.
-    match unsafe { segment.as_mut() }.map(|segment| call(&mut segment.0)) {
-        Some(Ok(())) => 0,
-        Some(Err(error)) => errno::failed(error),
-        None => errno::failed(errno::invalid()),
+    match unsafe { segment.as_mut() } {
+        Some(segment) => errno::done(call(&mut segment.0)),
+        None => errno::failed(Error::INVALID),
     }
 }

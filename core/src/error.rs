@@ -199,7 +199,7 @@ pub struct Error {
 
 impl Error {
     /// An argument is refused.
-    pub(crate) const INVALID: Self = Call::Arguments.failed(Errno::EINVAL);
+    pub const INVALID: Self = Call::Arguments.failed(Errno::EINVAL);
 
     /// Which call failed.
     pub const fn call(&self) -> Call {
