@@ -162,8 +162,54 @@ pub fn make_anonymous(size: usize, huge: bool, mode: u32) -> Result<(Descriptor,
     Ok((file, size))
 }
 
+/// What is to be done about a name that is absent, or not.
+#[derive(Clone, Copy)]
+pub struct Creation {
+    /// Make it if there is none.
+    pub create: bool,
+    /// With `create`: fail if there is one.
+    pub exclusive: bool,
+    /// With `create`: remove one that is left over first.
+    pub reclaim: bool,
+}
+
+impl Creation {
+    /// Finds what has the name or makes it, and begins again when others make or remove it at the same
+    /// time. Making ends by [`StandIn::publish`], which decides who was first.
+    pub fn find_or_make<T>(
+        self,
+        place: Place<'_>,
+        find: impl Fn() -> Result<T, Error>,
+        make: impl Fn() -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        const TRIES: u32 = 100;
+
+        for _ in 0..TRIES {
+            if self.reclaim {
+                clear(place)?;
+            }
+            if self.exclusive {
+                // Before the memory is allocated.
+                if exists(place)? {
+                    return Err(Call::Link.failed(Errno::EEXIST));
+                }
+            } else {
+                match find() {
+                    Err(error) if self.create && error.errno() == Errno::ENOENT => {}
+                    result => return result,
+                }
+            }
+            match make() {
+                Err(error) if error.errno() == Errno::EEXIST => {}
+                result => return result,
+            }
+        }
+        Err(Call::Link.failed(Errno::EBUSY))
+    }
+}
+
 /// Removes the object of this name if it is left over; whether nothing has the name any more.
-pub fn clear(place: Place<'_>) -> Result<bool, Error> {
+fn clear(place: Place<'_>) -> Result<bool, Error> {
     let path = place.path()?;
     let file = match sys::open(&path, Access::Read, place.follows_links()) {
         Ok(file) => file,
@@ -188,7 +234,7 @@ pub fn clear(place: Place<'_>) -> Result<bool, Error> {
 }
 
 /// Whether anything has the name.
-pub fn exists(place: Place<'_>) -> Result<bool, Error> {
+fn exists(place: Place<'_>) -> Result<bool, Error> {
     let path = place.path()?;
     Ok(sys::status_of_path(path.as_c_str(), false).is_ok())
 }

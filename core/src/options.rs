@@ -26,7 +26,7 @@ use crate::error::{Call, Errno, Error};
 use crate::info::HugePages;
 use crate::key::Key;
 use crate::name::Name;
-use crate::object::{self, Place, Unnamed};
+use crate::object::{self, Creation, Place, Unnamed};
 use crate::segment::{Kind, Memory, Segment};
 use crate::stale;
 use crate::sys::{self, Access, Advice, Descriptor};
@@ -171,27 +171,13 @@ impl Options {
     }
 
     fn open_object(&self, place: Place<'_>) -> Result<Segment, Error> {
-        for _ in 0..TRIES {
-            if self.reclaim {
-                object::clear(place)?;
-            }
-            if self.exclusive {
-                // Before the memory is allocated; publishing decides.
-                if object::exists(place)? {
-                    return Err(Call::Link.failed(Errno::EEXIST));
-                }
-            } else {
-                match self.open_existing(place) {
-                    Err(error) if self.create && error.errno() == Errno::ENOENT => {}
-                    result => return result,
-                }
-            }
-            match self.make_object(place) {
-                Err(error) if error.errno() == Errno::EEXIST => {}
-                result => return result,
-            }
-        }
-        Err(Call::Link.failed(Errno::EBUSY))
+        let creation = Creation {
+            create: self.create,
+            exclusive: self.exclusive,
+            reclaim: self.reclaim,
+        };
+        let find = || self.open_existing(place);
+        creation.find_or_make(place, find, || self.make_object(place))
     }
 
     fn make_object(&self, place: Place<'_>) -> Result<Segment, Error> {

@@ -7,7 +7,7 @@ use super::{Channel, End};
 use crate::endpoint::{self, Endpoint, Side};
 use crate::error::{Call, Errno, Error};
 use crate::name::Name;
-use crate::object::{self, Place, Unnamed};
+use crate::object::{self, Creation, Place, Unnamed};
 use crate::ring::{Consumer, Producer};
 use crate::sys::{self, Access, Descriptor};
 
@@ -15,9 +15,6 @@ use crate::sys::{self, Access, Descriptor};
 const SMALLEST: usize = 4096;
 /// The capacity where none is asked for.
 const DEFAULT_CAPACITY: usize = 1 << 20;
-
-/// How often an open begins again when others make and remove the same name at the same time.
-const TRIES: u32 = 100;
 
 /// How a channel is opened.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -75,23 +72,16 @@ impl Options {
 
     #[inline(never)]
     fn find_or_make(&self, place: Place<'_>) -> Result<Channel, Error> {
-        for _ in 0..TRIES {
-            if self.exclusive && object::exists(place)? {
-                return Err(Call::Link.failed(Errno::EEXIST));
-            }
-            let made = match object::open(place, Access::ReadWrite, self.create) {
-                Ok((file, size)) if !self.exclusive => return self.take(file, size),
-                Ok(_) => Err(Call::Link.failed(Errno::EEXIST)),
-                Err(error) if self.create && error.errno() == Errno::ENOENT => self.make(place),
-                Err(error) => return Err(error),
-            };
-            match made {
-                Err(error) if error.errno() == Errno::EEXIST => {}
-                Err(error) => return Err(error),
-                Ok(file) => return self.take(file, self.size()?),
-            }
-        }
-        Err(Call::Link.failed(Errno::EBUSY))
+        let creation = Creation {
+            create: self.create,
+            exclusive: self.exclusive,
+            reclaim: false,
+        };
+        let find = || {
+            let (file, size) = object::open(place, Access::ReadWrite, self.create)?;
+            self.take(file, size)
+        };
+        creation.find_or_make(place, find, || self.take(self.make(place)?, self.size()?))
     }
 
     /// The size of a new channel's object.
