@@ -189,32 +189,21 @@ impl Channel {
     /// Sends what was written where [`Self::reserve`] said: no longer than reserved.
     #[inline(always)]
     pub fn commit(&mut self, length: usize) -> Result<(), Error> {
-        let view = self.memory.view();
-        match &mut self.end {
-            End::Sender(producer)
-                if self.endpoint.is_exclusive() && producer.has_reserved(length as u64) =>
-            {
-                producer.publish(&view, length as u64);
-                self.call(Side::Receiver);
-                Ok(())
-            }
-            _ => self.commit_shared(length),
+        match self.endpoint.is_exclusive() {
+            true => self.publish(length),
+            false => self.finish(|channel| channel.publish(length)),
         }
     }
 
-    /// Of an end that others may have too; or it is refused.
-    #[cold]
-    #[inline(never)]
-    fn commit_shared(&mut self, length: usize) -> Result<(), Error> {
+    #[inline(always)]
+    fn publish(&mut self, length: usize) -> Result<(), Error> {
+        let view = self.memory.view();
         match &mut self.end {
-            End::Sender(producer)
-                if !self.endpoint.is_inherited() && producer.has_reserved(length as u64) =>
-            {
-                producer.publish(&self.memory.view(), length as u64);
+            End::Sender(producer) if producer.has_reserved(length as u64) => {
+                producer.publish(&view, length as u64);
             }
             _ => return Err(self.refused()),
         }
-        self.unlock();
         self.call(Side::Receiver);
         Ok(())
     }
@@ -258,29 +247,32 @@ impl Channel {
     /// Frees the message that [`Self::peek`] gave.
     #[inline(always)]
     pub fn release(&mut self) -> Result<(), Error> {
-        let view = self.memory.view();
-        match &mut self.end {
-            End::Receiver(consumer) if self.endpoint.is_exclusive() && consumer.is_pending() => {
-                consumer.release(&view);
-                self.call(Side::Sender);
-                Ok(())
-            }
-            _ => self.release_shared(),
+        match self.endpoint.is_exclusive() {
+            true => self.free(),
+            false => self.finish(Self::free),
         }
     }
 
-    /// Of an end that others may have too; or it is refused.
-    #[cold]
-    #[inline(never)]
-    fn release_shared(&mut self) -> Result<(), Error> {
+    #[inline(always)]
+    fn free(&mut self) -> Result<(), Error> {
+        let view = self.memory.view();
         match &mut self.end {
-            End::Receiver(consumer) if !self.endpoint.is_inherited() && consumer.is_pending() => {
-                consumer.release(&self.memory.view());
-            }
+            End::Receiver(consumer) if consumer.is_pending() => consumer.release(&view),
             _ => return Err(self.refused()),
         }
-        self.unlock();
         self.call(Side::Sender);
+        Ok(())
+    }
+
+    /// Ends what [`Self::begin`] began, at an end that others may have too.
+    #[cold]
+    #[inline(never)]
+    fn finish(&mut self, end: impl FnOnce(&mut Self) -> Result<(), Error>) -> Result<(), Error> {
+        if self.endpoint.is_inherited() {
+            return Err(self.refused());
+        }
+        end(self)?;
+        self.unlock();
         Ok(())
     }
 
@@ -301,14 +293,6 @@ impl Channel {
         match self.endpoint.is_inherited() {
             true => Call::Arguments.failed(Errno::EPERM),
             false => Error::INVALID,
-        }
-    }
-
-    /// After a message was sent or freed, for which the other side may wait.
-    #[inline(always)]
-    fn call(&mut self, other: Side) {
-        if self.is_called(other) {
-            self.wake(other);
         }
     }
 

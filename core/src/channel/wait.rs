@@ -79,16 +79,18 @@ impl Channel {
         })
     }
 
-    /// Whether the other side may sleep.
+    /// After a message was sent or freed, for which the other side may sleep.
     #[inline(always)]
-    pub(super) fn is_called(&self, other: Side) -> bool {
-        handshake::is_called(self.sleep_word(other))
+    pub(super) fn call(&mut self, other: Side) {
+        if handshake::is_called(self.sleep_word(other)) {
+            self.wake(other);
+        }
     }
 
     /// Wakes the other side if it sleeps.
     #[cold]
     #[inline(never)]
-    pub(super) fn wake(&mut self, other: Side) {
+    fn wake(&mut self, other: Side) {
         let always_fenced = self.memory.view().word(at::ALWAYS_FENCED);
         let reaches = || self.registered && always_fenced.load(Relaxed) == 0;
         let mut calm = self.calm;
