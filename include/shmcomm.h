@@ -72,6 +72,12 @@ extern "C" {
 #define SHMC_LOCKED 64
 
 /**
+ * Of shmc_channel_open and shmc_sem_open: a signal handler that runs in the waiting thread ends the
+ * wait with EINTR.
+ */
+#define SHMC_INTR 2048
+
+/**
  * In shmc_segment_info: normal pages.
  */
 #define SHMC_PAGES_NORMAL 0

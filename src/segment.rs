@@ -30,6 +30,9 @@ pub const SHMC_PREFAULT: c_int = 16;
 pub const SHMC_HUGE: c_int = 32;
 /// Keep the memory from being swapped, as shmc_segment_lock.
 pub const SHMC_LOCKED: c_int = 64;
+/// Of shmc_channel_open and shmc_sem_open: a signal handler that runs in the waiting thread ends the
+/// wait with EINTR.
+pub const SHMC_INTR: c_int = 2048;
 
 /// In shmc_segment_info: normal pages.
 pub const SHMC_PAGES_NORMAL: c_int = 0;
