@@ -2,8 +2,8 @@
 
 mod support;
 
-use std::io::{BufRead, BufReader};
-use std::process::Stdio;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::process::{ChildStdout, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -20,11 +20,12 @@ impl Driver {
     }
 
     /// Starts a process and waits until it has come to `pause`.
-    fn start(&self, arguments: &[&str]) -> Child {
+    fn start(&self, arguments: &[&str]) -> Paused {
         let mut child = Child::start(&mut self.command(arguments));
-        let mut lines = BufReader::new(child.0.stdout.take().unwrap()).lines();
-        assert!(lines.any(|line| line.unwrap() == "pause"), "{arguments:?}");
-        child
+        let mut output = BufReader::new(child.0.stdout.take().unwrap());
+        let paused = (&mut output).lines().any(|line| line.unwrap() == "pause");
+        assert!(paused, "{arguments:?}");
+        Paused { child, output }
     }
 
     fn spawn(&self, arguments: &[&str]) -> std::process::Child {
@@ -35,7 +36,44 @@ impl Driver {
     }
 }
 
-fn output(child: std::process::Child) -> String {
+/// A process that waits for a line.
+struct Paused {
+    child: Child,
+    output: BufReader<ChildStdout>,
+}
+
+impl Paused {
+    fn pid(&self) -> i32 {
+        self.child.0.id() as i32
+    }
+
+    fn kill(&mut self) {
+        self.child.kill();
+    }
+}
+
+/// Lets it go on.
+fn resume(mut paused: Paused) -> Paused {
+    let stdin = paused.child.0.stdin.as_mut().unwrap();
+    stdin.write_all(b"\n").unwrap();
+    paused
+}
+
+/// What it prints until it ends.
+fn rest(mut paused: Paused) -> String {
+    let mut text = String::new();
+    paused.output.read_to_string(&mut text).unwrap();
+    text
+}
+
+/// Lets it go on, and says what it prints and how long that takes.
+fn goes_on(paused: Paused) -> (String, Duration) {
+    let begin = Instant::now();
+    let text = rest(resume(paused));
+    (text, begin.elapsed())
+}
+
+fn output_of(child: std::process::Child) -> String {
     support::stdout(&child.wait_with_output().unwrap())
 }
 
@@ -173,7 +211,7 @@ fn either_side_may_come_first_and_make_it() {
             let first = run(first);
             thread::sleep(Duration::from_millis(50));
             let second = run(second);
-            let both = output(first) + &output(second);
+            let both = output_of(first) + &output_of(second);
             assert!(both.contains("recv: \"hello\"\n"), "{both}");
             assert!(both.contains("send: ok\n"), "{both}");
             driver.run(&["remove", &name]);
@@ -215,7 +253,7 @@ fn an_end_is_held_by_one_or_shared() {
             let mut holder = driver.start(&["open", &name, "0", &create, "0600", "pause"]);
             assert_eq!(open(side), busy);
             assert_eq!(open(&shared), busy);
-            holder.0.kill().unwrap();
+            holder.child.0.kill().unwrap();
             // Free at once, though the dead one is not reaped yet.
             let begin = Instant::now();
             while open(side) == busy {
@@ -296,30 +334,86 @@ fn waiting_ends_by_a_message_by_time_or_because_the_other_is_gone() {
     );
     assert!(time < Duration::from_secs(10), "{time:?}");
 
-    // The sender has closed: after what it has sent, the receiver is told.
+    // The sender has closed: after what it has sent, a receiver that was there is told.
+    let receiver = driver.start(&["open", name, "0", "r", "0", "pause", "recv", "-1", "recv", "-1"]);
     driver.run(&["open", name, "0", "s", "0", "send", "last", "0"]);
-    let receive = ["open", name, "0", "r", "0", "recv", "-1", "recv", "-1"];
-    let (output, time) = timed(&receive);
+    let (output, time) = goes_on(receiver);
     let gone = failed("recv", libc::EPIPE);
-    assert_eq!(output, format!("open: ok\nrecv: \"last\"\n{gone}"));
+    assert_eq!(output, format!("recv: \"last\"\n{gone}"));
     assert!(time < Duration::from_secs(10), "{time:?}");
 
-    // The receiver is gone: the sender is told when the channel is full.
-    let send = [
-        "open", name, "0", "s", "0", "sendn", "1", "4080", "0", "send", "x", "-1",
+    // The receiver is gone: a sender that has met it is told when the channel is full.
+    let fill = [
+        "open", name, "0", "s", "0", "sendn", "1", "4080", "0", "pause", "send", "x", "-1",
     ];
-    let (output, _) = timed(&send);
-    let full = failed("send", libc::EPIPE);
-    assert_eq!(output, format!("open: ok\nsendn: 1\n{full}"));
+    let sender = driver.start(&fill);
+    driver.run(&["open", name, "0", "r", "0"]);
+    let (output, _) = goes_on(sender);
+    assert_eq!(output, failed("send", libc::EPIPE));
 
     // A new one makes it usable again.
-    let waiting = driver.spawn(&["open", name, "0", "s", "0", "pause", "send", "again", "-1"]);
-    drop(waiting);
-    let output = driver.run(&["open", name, "0", "r", "0", "recvn", "0"]);
-    assert_eq!(
-        output,
-        format!("open: ok\nrecvn: 1, errno {}\n", libc::EAGAIN)
-    );
+    let waiting = driver.spawn(&["open", name, "0", "s", "0", "send", "again", "-1"]);
+    let received = driver.run(&["open", name, "0", "r", "0", "small", "4080", "recv", "5000"]);
+    assert_eq!(received, "open: ok\nsmall: ok\nrecv: \"again\"\n");
+    assert_eq!(output_of(waiting), "open: ok\nsend: ok\n");
+}
+
+/// A peer of yesterday is nobody's: a pair may start in either order each time.
+#[test]
+fn a_new_handle_waits_for_a_new_peer() {
+    let driver = Driver::new();
+    for name in driver.names() {
+        driver.run(&["open", &name, "4096", "sc", "0600", "send", "one", "0"]);
+        driver.run(&["open", &name, "4096", "rc", "0600", "recv", "0"]);
+        let receive = ["open", &name, "4096", "rc", "0600", "recv", "300"];
+        let late = failed("recv", libc::ETIMEDOUT);
+        assert_eq!(driver.run(&receive), format!("open: ok\n{late}"));
+        let receiver = driver.spawn(&["open", &name, "4096", "rc", "0600", "recv", "-1"]);
+        thread::sleep(Duration::from_millis(200));
+        driver.run(&["open", &name, "4096", "sc", "0600", "send", "two", "0"]);
+        assert_eq!(output_of(receiver), "open: ok\nrecv: \"two\"\n");
+
+        let fill = "sendn";
+        let send = [
+            "open", &name, "4096", "sc", "0600", fill, "1", "4080", "0", "send", "x", "300",
+        ];
+        let late = failed("send", libc::ETIMEDOUT);
+        assert_eq!(driver.run(&send), format!("open: ok\nsendn: 1\n{late}"));
+        driver.run(&["remove", &name]);
+    }
+}
+
+#[test]
+fn a_removed_channel_without_a_peer_is_reported() {
+    let driver = Driver::new();
+    for name in driver.names() {
+        let removed = failed("recv", libc::EIDRM);
+        let receiver = driver.start(&[
+            "open", &name, "4096", "rc", "0600", "pause", "recv", "-1", "recv", "0",
+        ]);
+        driver.run(&["remove", &name]);
+        let again = failed("recv", libc::EAGAIN);
+        let (output, _) = goes_on(receiver);
+        assert_eq!(output, format!("{removed}{again}"));
+
+        // What was sent before is received, and whoever holds the other end can still send.
+        let receiver = driver.start(&[
+            "open", &name, "4096", "rc", "0600", "pause", "recv", "5000", "recv", "-1",
+        ]);
+        let sender = driver.start(&["open", &name, "0", "s", "0", "pause", "send", "last", "0"]);
+        driver.run(&["remove", &name]);
+        let waiting = resume(receiver);
+        thread::sleep(Duration::from_millis(300));
+        assert_eq!(goes_on(sender).0, "send: ok\n");
+        assert_eq!(rest(waiting), format!("recv: \"last\"\n{removed}"));
+
+        let full = failed("send", libc::EIDRM);
+        let sender = driver.start(&[
+            "open", &name, "4096", "sc", "0600", "sendn", "1", "4080", "0", "pause", "send", "x", "-1",
+        ]);
+        driver.run(&["remove", &name]);
+        assert_eq!(goes_on(sender).0, full);
+    }
 }
 
 #[test]
@@ -332,7 +426,7 @@ fn a_death_ends_the_others_waiting() {
     sender.kill();
     let killed = Instant::now();
     assert_eq!(
-        output(receiver),
+        output_of(receiver),
         format!("open: ok\n{}", failed("recv", libc::EPIPE))
     );
     assert!(
@@ -349,7 +443,7 @@ fn a_death_ends_the_others_waiting() {
     thread::sleep(Duration::from_millis(200));
     receiver.kill();
     let told = failed("send", libc::EPIPE);
-    assert_eq!(output(sender), format!("open: ok\nsendn: 1\n{told}"));
+    assert_eq!(output_of(sender), format!("open: ok\nsendn: 1\n{told}"));
 }
 
 #[test]
@@ -368,7 +462,7 @@ fn a_full_channel_goes_on_when_there_is_room() {
         driver.run(&receive),
         "open: ok\nsmall: ok\nrecv: \"next\"\n"
     );
-    assert_eq!(output(sender), "open: ok\nsendn: 1\nsend: ok\n");
+    assert_eq!(output_of(sender), "open: ok\nsendn: 1\nsend: ok\n");
 }
 
 #[test]
@@ -379,7 +473,7 @@ fn a_stopped_side_does_not_stop_the_other() {
         "open", name, "0", "sc", "0600", "reserve", "x", "8", "0", "pause",
     ]);
     // SAFETY: a child of this test.
-    unsafe { libc::kill(sender.0.id() as i32, libc::SIGSTOP) };
+    unsafe { libc::kill(sender.pid(), libc::SIGSTOP) };
     let begin = Instant::now();
     let receive = ["open", name, "0", "r", "0", "recv", "0", "recv", "300"];
     let (none, late) = (
@@ -399,7 +493,7 @@ fn several_share_an_end_and_nothing_is_lost() {
         .map(|_| driver.spawn(&["open", name, "0", "sh", "0", "sendn", "2000", "24", "5000"]))
         .collect();
     for sender in senders {
-        assert_eq!(output(sender), "open: ok\nsendn: 2000\n");
+        assert_eq!(output_of(sender), "open: ok\nsendn: 2000\n");
     }
     let receivers: Vec<_> = (0..4)
         .map(|_| driver.spawn(&["open", name, "0", "rh", "0", "recvn", "1000"]))
@@ -407,7 +501,7 @@ fn several_share_an_end_and_nothing_is_lost() {
     let received: u32 = receivers
         .into_iter()
         .map(|receiver| {
-            let text = output(receiver);
+            let text = output_of(receiver);
             let count = text.split("recvn: ").nth(1).expect(&text).split(',').next();
             count.unwrap().parse::<u32>().unwrap()
         })

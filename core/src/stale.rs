@@ -89,6 +89,11 @@ fn fate(pid: i32, is_another: impl FnOnce(&ProcessStat) -> bool) -> Creator {
     }
 }
 
+/// Whether there is certainly no such process any more, but for one that waits to be reaped.
+pub(crate) fn process_has_ended(pid: i32) -> bool {
+    fate(pid, |_| false) == Creator::Dead
+}
+
 /// Whether the thread that had this id at this time, in milliseconds after boot, has ended: it is
 /// still to be reaped, or another has its id.
 pub(crate) fn thread_has_ended(tid: i32, at_ms: i64) -> bool {
