@@ -1,8 +1,9 @@
 //! What the black-box tests share: the library as a C programmer gets it, C programs built against
 //! it, and keys of a test's own.
-#![allow(dead_code)]
+#![allow(dead_code, unused_imports)]
 
 pub mod driver;
+pub mod measure;
 pub mod ptrace;
 
 use std::ffi::{CString, OsStr};
@@ -13,6 +14,8 @@ use std::process::{Command, Output, Stdio};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::{env, fs, io};
+
+pub use measure::{Progress, all, median, spread, timed, within};
 
 /// A directory that cargo gives the tests, inside its target directory.
 pub const TEMPORARY: &str = env!("CARGO_TARGET_TMPDIR");
@@ -60,10 +63,7 @@ pub fn run(command: &mut Command) -> Output {
 /// A lack of a tool fails instead where `SHMCOMM_TEST_ALL` is set, as it is in continuous
 /// integration.
 pub fn skip_without(tool: &str) {
-    assert!(
-        env::var_os("SHMCOMM_TEST_ALL").is_none(),
-        "{tool} is not installed"
-    );
+    assert!(!all(), "{tool} is not installed");
     skip(&format!("{tool} is not installed"));
 }
 

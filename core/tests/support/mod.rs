@@ -1,20 +1,17 @@
 //! Processes that share memory, and are killed at chosen moments.
-#![allow(dead_code)]
+#![allow(dead_code, unused_imports)]
 
 use std::io;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+#[path = "../../../tests/support/measure.rs"]
+mod measure;
+
+pub use measure::{Progress, all, median, spread, timed, within};
 use shmcomm::{Errno, Error};
 
 pub fn errno<T>(result: Result<T, Error>) -> Option<Errno> {
     result.err().map(|error| error.errno())
-}
-
-/// What a call takes.
-pub fn timed<T>(call: impl FnOnce() -> T) -> (T, Duration) {
-    let start = Instant::now();
-    let result = call();
-    (result, start.elapsed())
 }
 
 /// A forked child, killed when it is dropped.
