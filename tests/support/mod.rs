@@ -75,12 +75,16 @@ pub fn skip(reason: &str) {
 
 /// Whether a program can be found; otherwise the test skips what needs it.
 pub fn has(tool: &str) -> bool {
-    let found = env::split_paths(&env::var_os("PATH").unwrap_or_default())
-        .any(|directory| directory.join(tool).is_file());
+    let found = is_installed(tool);
     if !found {
         skip_without(tool);
     }
     found
+}
+
+pub fn is_installed(tool: &str) -> bool {
+    env::split_paths(&env::var_os("PATH").unwrap_or_default())
+        .any(|directory| directory.join(tool).is_file())
 }
 
 /// The C compiler of this machine, `CC` respected.
