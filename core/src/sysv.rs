@@ -63,13 +63,14 @@ pub fn info_unchecked(id: c_int) -> Result<Info, Error> {
 }
 
 fn info_of(id: c_int, ds: &libc::shmid_ds) -> Info {
+    #[allow(clippy::useless_conversion, reason = "u16 or u32, by target")]
     let mode = u32::from(ds.shm_perm.mode);
     Info {
         size: ds.shm_segsz,
         mode: mode & 0o777,
         uid: ds.shm_perm.uid,
         gid: ds.shm_perm.gid,
-        key: Some(Key::from_raw(ds.shm_perm.__key)),
+        key: Some(Key::from_raw(key_of(&ds.shm_perm))),
         id: Some(id),
         creator_pid: ds.shm_cpid,
         last_pid: ds.shm_lpid,
@@ -83,9 +84,23 @@ fn info_of(id: c_int, ds: &libc::shmid_ds) -> Info {
     }
 }
 
+#[cfg(not(target_env = "musl"))]
+fn key_of(perm: &libc::ipc_perm) -> libc::key_t {
+    perm.__key
+}
+
+#[cfg(target_env = "musl")]
+#[allow(
+    deprecated,
+    reason = "the libc crate has no other name for it on musl yet"
+)]
+fn key_of(perm: &libc::ipc_perm) -> libc::key_t {
+    perm.__ipc_perm_key
+}
+
 /// Changes the permission bits.
 pub fn change_mode(id: c_int, mode: u32) -> Result<(), Error> {
-    change(id, |ds| ds.shm_perm.mode = mode as libc::c_ushort)
+    change(id, |ds| ds.shm_perm.mode = mode as _)
 }
 
 /// Changes the owner.
