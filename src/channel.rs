@@ -71,8 +71,7 @@ pub unsafe extern "C" fn shmc_channel_open(
     flags: c_int,
     mode: mode_t,
 ) -> *mut shmc_channel {
-    const ALL: c_int =
-        SHMC_CREATE | SHMC_EXCL | SHMC_INTR | SHMC_SEND | SHMC_RECV | SHMC_SHARED;
+    const ALL: c_int = SHMC_CREATE | SHMC_EXCL | SHMC_INTR | SHMC_SEND | SHMC_RECV | SHMC_SHARED;
     let side = match flags & (SHMC_SEND | SHMC_RECV) {
         SHMC_SEND => Some(Side::Sender),
         SHMC_RECV => Some(Side::Receiver),

@@ -1,89 +1,17 @@
-//! What a channel promises while everybody lives: order, wholeness, waiting, who may hold an end.
+//! What a channel promises while everybody lives: order, wholeness, who may hold an end.
 
 mod support;
 
-use std::io::{BufRead, BufReader, Read, Write};
-use std::process::{ChildStdout, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use support::Link;
+use support::channel::{ChannelDriver, failed, output_of};
 use support::driver::Driver;
-use support::{Child, Link};
-
-impl Driver {
-    fn new() -> Self {
-        Self::build("channel.c", Link::Static)
-    }
-
-    fn names(&self) -> [String; 2] {
-        [self.posix(), self.file()]
-    }
-
-    /// Starts a process and waits until it has come to `pause`.
-    fn start(&self, arguments: &[&str]) -> Paused {
-        let mut child = Child::start(&mut self.command(arguments));
-        let mut output = BufReader::new(child.0.stdout.take().unwrap());
-        let paused = (&mut output).lines().any(|line| line.unwrap() == "pause");
-        assert!(paused, "{arguments:?}");
-        Paused { child, output }
-    }
-
-    fn spawn(&self, arguments: &[&str]) -> std::process::Child {
-        self.command(arguments)
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap()
-    }
-}
-
-/// A process that waits for a line.
-struct Paused {
-    child: Child,
-    output: BufReader<ChildStdout>,
-}
-
-impl Paused {
-    fn pid(&self) -> i32 {
-        self.child.0.id() as i32
-    }
-
-    fn kill(&mut self) {
-        self.child.kill();
-    }
-}
-
-/// Lets it go on.
-fn resume(mut paused: Paused) -> Paused {
-    let stdin = paused.child.0.stdin.as_mut().unwrap();
-    stdin.write_all(b"\n").unwrap();
-    paused
-}
-
-/// What it prints until it ends.
-fn rest(mut paused: Paused) -> String {
-    let mut text = String::new();
-    paused.output.read_to_string(&mut text).unwrap();
-    text
-}
-
-/// Lets it go on, and says what it prints and how long that takes.
-fn goes_on(paused: Paused) -> (String, Duration) {
-    let begin = Instant::now();
-    let text = rest(resume(paused));
-    (text, begin.elapsed())
-}
-
-fn output_of(child: std::process::Child) -> String {
-    support::stdout(&child.wait_with_output().unwrap())
-}
-
-fn failed(call: &str, errno: i32) -> String {
-    format!("{call}: errno {errno}\n")
-}
 
 #[test]
 fn messages_stay_until_they_are_received() {
-    let driver = Driver::new();
+    let driver = ChannelDriver::new();
     for name in driver.names() {
         let sent = driver.run(&[
             "open", &name, "0", "sc", "0600", "send", "one", "0", "close",
@@ -115,7 +43,7 @@ fn messages_stay_until_they_are_received() {
 
 #[test]
 fn messages_are_written_and_read_in_place() {
-    let driver = Driver::new();
+    let driver = ChannelDriver::new();
     for name in driver.names() {
         let open = ["open", &name, "4096", "sc", "0600"];
         let rest = [
@@ -144,7 +72,7 @@ fn messages_are_written_and_read_in_place() {
 
 #[test]
 fn a_channel_holds_what_it_says() {
-    let driver = Driver::new();
+    let driver = ChannelDriver::new();
     for name in driver.names() {
         let longest = (4096 - 16).to_string();
         let open = ["open", &name, "4096", "sc", "0600"];
@@ -191,7 +119,7 @@ fn a_channel_holds_what_it_says() {
 
 #[test]
 fn either_side_may_come_first_and_make_it() {
-    let driver = Driver::new();
+    let driver = ChannelDriver::new();
     for name in driver.names() {
         for (first, second) in [("sc", "rc"), ("rc", "sc")] {
             let arguments = |flags: &str| -> Vec<String> {
@@ -221,7 +149,7 @@ fn either_side_may_come_first_and_make_it() {
 
 #[test]
 fn capacity_is_as_asked_or_larger() {
-    let driver = Driver::new();
+    let driver = ChannelDriver::new();
     for name in driver.names() {
         let made = driver.run(&["open", &name, "5000", "sc", "0600", "stat"]);
         assert!(made.contains("capacity 8192 "), "{made}");
@@ -242,7 +170,7 @@ fn capacity_is_as_asked_or_larger() {
 
 #[test]
 fn an_end_is_held_by_one_or_shared() {
-    let driver = Driver::new();
+    let driver = ChannelDriver::new();
     for name in driver.names() {
         for side in ["s", "r"] {
             let create = format!("{side}c");
@@ -272,12 +200,11 @@ fn an_end_is_held_by_one_or_shared() {
 
 #[test]
 fn a_dead_holders_end_is_free_although_its_child_lives() {
-    let driver = Driver::new();
+    let driver = ChannelDriver::new();
     for name in driver.names() {
         for side in ["sc", "rc"] {
             let open = ["open", &name, "0", side, "0600", "sleeper", "5", "pause"];
-            let mut holder = driver.start(&open);
-            holder.kill();
+            driver.start(&open).kill();
             let again = driver.run(&["open", &name, "0", side, "0600"]);
             assert_eq!(again, "open: ok\n", "{side}");
             driver.run(&["remove", &name]);
@@ -287,7 +214,7 @@ fn a_dead_holders_end_is_free_although_its_child_lives() {
 
 #[test]
 fn a_child_cannot_use_an_inherited_handle_but_its_own() {
-    let driver = Driver::new();
+    let driver = ChannelDriver::new();
     let name = &driver.object.name();
     let refused = |call| failed(call, libc::EPERM);
     let sender = [
@@ -309,184 +236,33 @@ fn a_child_cannot_use_an_inherited_handle_but_its_own() {
     assert_eq!(output, format!("open: ok\n{calls}close: ok\nopen: ok\n"));
 }
 
+/// A child of a bare clone(2) runs no handler of fork.
 #[test]
-fn waiting_ends_by_a_message_by_time_or_because_the_other_is_gone() {
-    let driver = Driver::new();
+fn a_child_of_clone_is_refused_too() {
+    let driver = ChannelDriver::new();
     let name = &driver.object.name();
-    let timed = |arguments: &[&str]| {
-        let begin = Instant::now();
-        (driver.run(arguments), begin.elapsed())
-    };
-    // Before a first one has come, it waits.
-    let (output, time) = timed(&["open", name, "4096", "rc", "0600", "recv", "300"]);
-    assert_eq!(
-        output,
-        format!("open: ok\n{}", failed("recv", libc::ETIMEDOUT))
-    );
-    assert!(
-        time >= Duration::from_millis(300) && time < Duration::from_secs(10),
-        "{time:?}"
-    );
-    let (output, time) = timed(&["open", name, "0", "r", "0", "recv", "0"]);
-    assert_eq!(
-        output,
-        format!("open: ok\n{}", failed("recv", libc::EAGAIN))
-    );
-    assert!(time < Duration::from_secs(10), "{time:?}");
-
-    // The sender has closed: after what it has sent, a receiver that was there is told.
-    let receiver = driver.start(&["open", name, "0", "r", "0", "pause", "recv", "-1", "recv", "-1"]);
-    driver.run(&["open", name, "0", "s", "0", "send", "last", "0"]);
-    let (output, time) = goes_on(receiver);
-    let gone = failed("recv", libc::EPIPE);
-    assert_eq!(output, format!("recv: \"last\"\n{gone}"));
-    assert!(time < Duration::from_secs(10), "{time:?}");
-
-    // The receiver is gone: a sender that has met it is told when the channel is full.
-    let fill = [
-        "open", name, "0", "s", "0", "sendn", "1", "4080", "0", "pause", "send", "x", "-1",
-    ];
-    let sender = driver.start(&fill);
-    driver.run(&["open", name, "0", "r", "0"]);
-    let (output, _) = goes_on(sender);
-    assert_eq!(output, failed("send", libc::EPIPE));
-
-    // A new one makes it usable again.
-    let waiting = driver.spawn(&["open", name, "0", "s", "0", "send", "again", "-1"]);
-    let received = driver.run(&["open", name, "0", "r", "0", "small", "4080", "recv", "5000"]);
-    assert_eq!(received, "open: ok\nsmall: ok\nrecv: \"again\"\n");
-    assert_eq!(output_of(waiting), "open: ok\nsend: ok\n");
-}
-
-/// A peer of yesterday is nobody's: a pair may start in either order each time.
-#[test]
-fn a_new_handle_waits_for_a_new_peer() {
-    let driver = Driver::new();
-    for name in driver.names() {
-        driver.run(&["open", &name, "4096", "sc", "0600", "send", "one", "0"]);
-        driver.run(&["open", &name, "4096", "rc", "0600", "recv", "0"]);
-        let receive = ["open", &name, "4096", "rc", "0600", "recv", "300"];
-        let late = failed("recv", libc::ETIMEDOUT);
-        assert_eq!(driver.run(&receive), format!("open: ok\n{late}"));
-        let receiver = driver.spawn(&["open", &name, "4096", "rc", "0600", "recv", "-1"]);
-        thread::sleep(Duration::from_millis(200));
-        driver.run(&["open", &name, "4096", "sc", "0600", "send", "two", "0"]);
-        assert_eq!(output_of(receiver), "open: ok\nrecv: \"two\"\n");
-
-        let fill = "sendn";
-        let send = [
-            "open", &name, "4096", "sc", "0600", fill, "1", "4080", "0", "send", "x", "300",
+    for flags in ["sc", "sch"] {
+        let sender = [
+            "open", name, "0", flags, "0600", "send", "one", "0", "clone", "send", "x", "0",
+            "reserve", "x", "1", "0", "commit", "1", "stat", "close",
         ];
-        let late = failed("send", libc::ETIMEDOUT);
-        assert_eq!(driver.run(&send), format!("open: ok\nsendn: 1\n{late}"));
-        driver.run(&["remove", &name]);
+        let refused = |call| failed(call, libc::EPERM);
+        let calls = ["send", "reserve", "commit", "stat"].map(refused).concat();
+        let expected = format!("open: ok\nsend: ok\n{calls}close: ok\n");
+        assert_eq!(driver.run(&sender), expected);
+        let receive = ["open", name, "0", "r", "0", "recv", "0", "recv", "0"];
+        let none = failed("recv", libc::EAGAIN);
+        assert_eq!(
+            driver.run(&receive),
+            format!("open: ok\nrecv: \"one\"\n{none}")
+        );
+        driver.run(&["remove", name]);
     }
-}
-
-#[test]
-fn a_removed_channel_without_a_peer_is_reported() {
-    let driver = Driver::new();
-    for name in driver.names() {
-        let removed = failed("recv", libc::EIDRM);
-        let receiver = driver.start(&[
-            "open", &name, "4096", "rc", "0600", "pause", "recv", "-1", "recv", "0",
-        ]);
-        driver.run(&["remove", &name]);
-        let again = failed("recv", libc::EAGAIN);
-        let (output, _) = goes_on(receiver);
-        assert_eq!(output, format!("{removed}{again}"));
-
-        // What was sent before is received, and whoever holds the other end can still send.
-        let receiver = driver.start(&[
-            "open", &name, "4096", "rc", "0600", "pause", "recv", "5000", "recv", "-1",
-        ]);
-        let sender = driver.start(&["open", &name, "0", "s", "0", "pause", "send", "last", "0"]);
-        driver.run(&["remove", &name]);
-        let waiting = resume(receiver);
-        thread::sleep(Duration::from_millis(300));
-        assert_eq!(goes_on(sender).0, "send: ok\n");
-        assert_eq!(rest(waiting), format!("recv: \"last\"\n{removed}"));
-
-        let full = failed("send", libc::EIDRM);
-        let sender = driver.start(&[
-            "open", &name, "4096", "sc", "0600", "sendn", "1", "4080", "0", "pause", "send", "x", "-1",
-        ]);
-        driver.run(&["remove", &name]);
-        assert_eq!(goes_on(sender).0, full);
-    }
-}
-
-#[test]
-fn a_death_ends_the_others_waiting() {
-    let driver = Driver::new();
-    let name = &driver.object.name();
-    let mut sender = driver.start(&["open", name, "4096", "sc", "0600", "pause"]);
-    let receiver = driver.spawn(&["open", name, "0", "r", "0", "recv", "-1"]);
-    thread::sleep(Duration::from_millis(200));
-    sender.kill();
-    let killed = Instant::now();
-    assert_eq!(
-        output_of(receiver),
-        format!("open: ok\n{}", failed("recv", libc::EPIPE))
-    );
-    assert!(
-        killed.elapsed() < Duration::from_secs(2),
-        "{:?}",
-        killed.elapsed()
-    );
-
-    let mut receiver = driver.start(&["open", name, "0", "r", "0", "pause"]);
-    let open = [
-        "open", name, "0", "s", "0", "sendn", "1", "4080", "0", "send", "x", "-1",
-    ];
-    let sender = driver.spawn(&open);
-    thread::sleep(Duration::from_millis(200));
-    receiver.kill();
-    let told = failed("send", libc::EPIPE);
-    assert_eq!(output_of(sender), format!("open: ok\nsendn: 1\n{told}"));
-}
-
-#[test]
-fn a_full_channel_goes_on_when_there_is_room() {
-    let driver = Driver::new();
-    let name = &driver.object.name();
-    let open = [
-        "open", name, "4096", "sc", "0600", "sendn", "1", "4080", "0", "send", "next", "5000",
-    ];
-    let sender = driver.spawn(&open);
-    thread::sleep(Duration::from_millis(200));
-    let receive = [
-        "open", name, "0", "rc", "0600", "small", "4096", "recv", "5000",
-    ];
-    assert_eq!(
-        driver.run(&receive),
-        "open: ok\nsmall: ok\nrecv: \"next\"\n"
-    );
-    assert_eq!(output_of(sender), "open: ok\nsendn: 1\nsend: ok\n");
-}
-
-#[test]
-fn a_stopped_side_does_not_stop_the_other() {
-    let driver = Driver::new();
-    let name = &driver.object.name();
-    let sender = driver.start(&[
-        "open", name, "0", "sc", "0600", "reserve", "x", "8", "0", "pause",
-    ]);
-    // SAFETY: a child of this test.
-    unsafe { libc::kill(sender.pid(), libc::SIGSTOP) };
-    let begin = Instant::now();
-    let receive = ["open", name, "0", "r", "0", "recv", "0", "recv", "300"];
-    let (none, late) = (
-        failed("recv", libc::EAGAIN),
-        failed("recv", libc::ETIMEDOUT),
-    );
-    assert_eq!(driver.run(&receive), format!("open: ok\n{none}{late}"));
-    assert!(begin.elapsed() < Duration::from_secs(10));
 }
 
 #[test]
 fn several_share_an_end_and_nothing_is_lost() {
-    let driver = Driver::new();
+    let driver = ChannelDriver::new();
     let name = &driver.object.name();
     driver.run(&["open", name, "1000000", "sch", "0600"]);
     let senders: Vec<_> = (0..4)
@@ -511,7 +287,7 @@ fn several_share_an_end_and_nothing_is_lost() {
 
 #[test]
 fn what_is_no_channel_is_refused() {
-    let driver = Driver::new();
+    let driver = ChannelDriver::new();
     let name = &driver.object.name();
     for (flags, errno) in [
         ("", libc::EINVAL),

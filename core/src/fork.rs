@@ -57,10 +57,7 @@ impl Process {
     #[cold]
     fn first_asked() -> Self {
         let next = LAST_GENERATION.fetch_add(1, Relaxed).wrapping_add(1);
-        match PAGE
-            .generation
-            .compare_exchange(0, next, Relaxed, Relaxed)
-        {
+        match PAGE.generation.compare_exchange(0, next, Relaxed, Relaxed) {
             Ok(_) => Self(next),
             Err(generation) => Self(generation),
         }

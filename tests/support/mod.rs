@@ -2,6 +2,7 @@
 //! it, and keys of a test's own.
 #![allow(dead_code, unused_imports)]
 
+pub mod channel;
 pub mod driver;
 pub mod measure;
 pub mod ptrace;
@@ -277,6 +278,11 @@ impl ObjectName {
         &self.0
     }
 
+    /// Removes the object, if there is one.
+    pub fn remove(&self) {
+        let _ = fs::remove_file(&self.0);
+    }
+
     /// The name as the library takes it.
     pub fn name(&self) -> String {
         format!("posix:/{}", self.0.file_name().unwrap().display())
@@ -285,7 +291,7 @@ impl ObjectName {
 
 impl Drop for ObjectName {
     fn drop(&mut self) {
-        let _ = fs::remove_file(&self.0);
+        self.remove();
     }
 }
 

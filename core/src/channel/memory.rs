@@ -109,7 +109,10 @@ impl Layout {
             true => file_size / 2,
             false => lowest,
         };
-        match Self::new(file_size.saturating_sub(ring_start), page_size.max(ring_start)) {
+        match Self::new(
+            file_size.saturating_sub(ring_start),
+            page_size.max(ring_start),
+        ) {
             Ok(layout) if layout.ring_start == ring_start && layout.file_size() == file_size => {
                 Ok(layout)
             }
