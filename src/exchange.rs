@@ -44,7 +44,8 @@ const _: () = assert!(size_of::<shmc_mutex>() == size_of::<Mutex>());
 /// alone).
 ///
 /// A semaphore is there with its first value or not at all, at whatever moment its creator is
-/// killed; nobody waits for a creator.
+/// killed; nobody waits for a creator. A set of semaphores that another program made is never
+/// changed or removed, also one that has no value yet.
 ///
 /// Returns the semaphore; NULL on failure, with errno:
 ///   EINVAL        the name, a flag, a value below 0, or a mode beyond 0777; SHMC_EXCL without
@@ -194,7 +195,7 @@ pub unsafe extern "C" fn shmc_sem_close(sem: *mut shmc_sem) -> c_int {
 ///   ENAMETOOLONG  a path that is too long
 ///   ENOENT        there is no such semaphore, or no such path
 ///   EACCES, EPERM  not permitted
-///   EIDRM         it is gone
+///   EIDRM         a sysv:id: that is gone
 ///
 /// Thread-safe. Async-signal-safe. Follows semctl(2) with IPC_RMID.
 ///

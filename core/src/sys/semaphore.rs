@@ -6,6 +6,7 @@ use core::ptr;
 use super::{checked, filled, not_negative, timespec};
 use crate::error::Errno;
 
+const GETPID: c_int = 11;
 const GETVAL: c_int = 12;
 
 unsafe extern "C" {
@@ -38,6 +39,13 @@ pub fn sem_operate(
 pub fn sem_value(id: c_int, which: u16) -> Result<c_int, Errno> {
     // SAFETY: GETVAL takes no further argument.
     not_negative(unsafe { libc::semctl(id, c_int::from(which), GETVAL) })
+}
+
+/// The process that changed one semaphore of the set last; 0 if none did, or if it is of another pid
+/// namespace.
+pub fn sem_last_pid(id: c_int, which: u16) -> Result<c_int, Errno> {
+    // SAFETY: GETPID takes no further argument.
+    not_negative(unsafe { libc::semctl(id, c_int::from(which), GETPID) })
 }
 
 pub fn sem_stat(id: c_int) -> Result<libc::semid_ds, Errno> {
