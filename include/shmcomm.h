@@ -458,13 +458,15 @@ const char *shmc_version(void);
  *
  * name: a sysv: name, by the grammar at the top of this header.
  * value: the first value of a new semaphore, 0 to 32767: 1 for a lock.
- * flags: 0 or any of SHMC_CREATE, SHMC_EXCL, SHMC_EVENTS. An existing semaphore stays what it is
- * (its value and mode too), and is opened as such also without SHMC_EVENTS and SHMC_CREATE.
+ * flags: 0 or any of SHMC_CREATE, SHMC_EXCL, SHMC_EVENTS, SHMC_INTR. An existing semaphore stays
+ * what it is (its value and mode too), and is opened as such also without SHMC_EVENTS and
+ * SHMC_CREATE. SHMC_INTR holds for this handle alone.
  * mode: permission bits of a new semaphore; who uses it needs to read and write (0600: the owner
  * alone).
  *
  * A semaphore is there with its first value or not at all, at whatever moment its creator is
- * killed; nobody waits for a creator.
+ * killed; nobody waits for a creator. A set of semaphores that another program made is never
+ * changed or removed, also one that has no value yet.
  *
  * Returns the semaphore; NULL on failure, with errno:
  *   EINVAL        the name, a flag, a value below 0, or a mode beyond 0777; SHMC_EXCL without
@@ -493,11 +495,18 @@ struct shmc_sem *shmc_sem_open(const char *name, int value, int flags, mode_t mo
 /**
  * Takes one from the semaphore, and waits until there is one.
  *
- * timeout_ms: how long, in milliseconds of a clock that is never set: -1 for ever, 0 not at all. A
- * signal handler that runs meanwhile neither ends the wait nor makes it longer.
+ * timeout_ms: how long, in milliseconds of a clock that is never set: -1 for ever, 0 not at all.
+ * Without SHMC_INTR, a signal handler that runs meanwhile neither ends the wait nor makes it longer.
+ *
+ * With SHMC_INTR, a signal handler that runs in the waiting thread ends the wait, with or without
+ * SA_RESTART. The kernel also ends it when a stopped process continues (SIGCONT), so let the
+ * handler set a flag, and look at the flag after EINTR. A handler that runs after the program has
+ * looked at its flag and before the wait begins does not end that wait: where the signal comes only
+ * once, use a timeout, or let the handler post an event (SHMC_EVENTS) to the semaphore.
  *
  * Returns 0; -1 on failure, with errno:
  *   ETIMEDOUT  there was none in time
+ *   EINTR      SHMC_INTR, and a signal handler has run; nothing is taken
  *   EIDRM      the semaphore is removed, also while waiting
  *   EINVAL     sem is NULL
  *   EACCES     the mode does not permit it
@@ -511,7 +520,8 @@ struct shmc_sem *shmc_sem_open(const char *name, int value, int flags, mode_t mo
  *
  * sem is NULL or open.
  */
-int shmc_sem_wait(struct shmc_sem *sem, int timeout_ms);
+int shmc_sem_wait(struct shmc_sem *sem,
+                  int timeout_ms);
 
 /**
  * Gives one back to the semaphore, or, with SHMC_EVENTS, tells of an event.
@@ -569,7 +579,7 @@ int shmc_sem_close(struct shmc_sem *sem);
  *   ENAMETOOLONG  a path that is too long
  *   ENOENT        there is no such semaphore, or no such path
  *   EACCES, EPERM  not permitted
- *   EIDRM         it is gone
+ *   EIDRM         a sysv:id: that is gone
  *
  * Thread-safe. Async-signal-safe. Follows semctl(2) with IPC_RMID.
  *

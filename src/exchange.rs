@@ -10,7 +10,7 @@ use shmcomm_core::semaphore::{self, Kind, New};
 use shmcomm_core::{Error, Mutex, Name, Semaphore, futex, heap};
 
 use crate::errno;
-use crate::segment::{SHMC_CREATE, SHMC_EXCL, parse};
+use crate::segment::{SHMC_CREATE, SHMC_EXCL, SHMC_INTR, parse};
 
 /// For shmc_sem_open: the semaphore counts events that one process posts and another waits for.
 /// Nothing is given back or taken back when one of them dies.
@@ -38,8 +38,9 @@ const _: () = assert!(size_of::<shmc_mutex>() == size_of::<Mutex>());
 ///
 /// name: a sysv: name, by the grammar at the top of this header.
 /// value: the first value of a new semaphore, 0 to 32767: 1 for a lock.
-/// flags: 0 or any of SHMC_CREATE, SHMC_EXCL, SHMC_EVENTS. An existing semaphore stays what it is
-/// (its value and mode too), and is opened as such also without SHMC_EVENTS and SHMC_CREATE.
+/// flags: 0 or any of SHMC_CREATE, SHMC_EXCL, SHMC_EVENTS, SHMC_INTR. An existing semaphore stays
+/// what it is (its value and mode too), and is opened as such also without SHMC_EVENTS and
+/// SHMC_CREATE. SHMC_INTR holds for this handle alone.
 /// mode: permission bits of a new semaphore; who uses it needs to read and write (0600: the owner
 /// alone).
 ///
@@ -82,7 +83,8 @@ pub unsafe extern "C" fn shmc_sem_open(
 
 fn open(name: Name<'_>, value: c_int, flags: c_int, mode: mode_t) -> Result<Semaphore, Error> {
     let has = |flag| flags & flag != 0;
-    if has(!(SHMC_CREATE | SHMC_EXCL | SHMC_EVENTS)) || (has(SHMC_EXCL) && !has(SHMC_CREATE)) {
+    let other = !(SHMC_CREATE | SHMC_EXCL | SHMC_EVENTS | SHMC_INTR);
+    if has(other) || (has(SHMC_EXCL) && !has(SHMC_CREATE)) {
         return Err(Error::INVALID);
     }
     let kind = if has(SHMC_EVENTS) {
@@ -90,29 +92,40 @@ fn open(name: Name<'_>, value: c_int, flags: c_int, mode: mode_t) -> Result<Sema
     } else {
         Kind::Places
     };
-    if has(SHMC_CREATE) {
+    let semaphore = if has(SHMC_CREATE) {
         let new = New {
             value,
             mode,
             exclusive: has(SHMC_EXCL),
             kind,
         };
-        return Semaphore::create(name, new);
-    }
-    let semaphore = Semaphore::open(name)?;
+        Semaphore::create(name, new)?
+    } else {
+        Semaphore::open(name)?
+    };
     if has(SHMC_EVENTS) && semaphore.kind() != kind {
         return Err(Error::INVALID);
     }
-    Ok(semaphore)
+    Ok(match has(SHMC_INTR) {
+        true => semaphore.interruptible(),
+        false => semaphore,
+    })
 }
 
 /// Takes one from the semaphore, and waits until there is one.
 ///
-/// timeout_ms: how long, in milliseconds of a clock that is never set: -1 for ever, 0 not at all. A
-/// signal handler that runs meanwhile neither ends the wait nor makes it longer.
+/// timeout_ms: how long, in milliseconds of a clock that is never set: -1 for ever, 0 not at all.
+/// Without SHMC_INTR, a signal handler that runs meanwhile neither ends the wait nor makes it longer.
+///
+/// With SHMC_INTR, a signal handler that runs in the waiting thread ends the wait, with or without
+/// SA_RESTART. The kernel also ends it when a stopped process continues (SIGCONT), so let the
+/// handler set a flag, and look at the flag after EINTR. A handler that runs after the program has
+/// looked at its flag and before the wait begins does not end that wait: where the signal comes only
+/// once, use a timeout, or let the handler post an event (SHMC_EVENTS) to the semaphore.
 ///
 /// Returns 0; -1 on failure, with errno:
 ///   ETIMEDOUT  there was none in time
+///   EINTR      SHMC_INTR, and a signal handler has run; nothing is taken
 ///   EIDRM      the semaphore is removed, also while waiting
 ///   EINVAL     sem is NULL
 ///   EACCES     the mode does not permit it

@@ -45,6 +45,7 @@ use crate::sys;
 pub struct Semaphore {
     id: c_int,
     kind: Kind,
+    interruptible: bool,
 }
 
 /// What is counted.
@@ -108,6 +109,23 @@ enum Found {
 }
 
 impl Semaphore {
+    fn new(id: c_int, kind: Kind) -> Self {
+        Self {
+            id,
+            kind,
+            interruptible: false,
+        }
+    }
+
+    /// The same semaphore, whose waits through this value end with EINTR when a signal handler runs
+    /// in the waiting thread.
+    pub fn interruptible(self) -> Self {
+        Self {
+            interruptible: true,
+            ..self
+        }
+    }
+
     /// Opens the semaphore of this `sysv:` name; ENOENT if there is none that has its first value.
     pub fn open(name: Name<'_>) -> Result<Self, Error> {
         let (id, gone) = look_up(name)?;
@@ -151,7 +169,7 @@ impl Semaphore {
                             discard(id);
                         }
                         let kind = new.kind;
-                        return Call::Semop.of(result).map(|()| Self { id, kind });
+                        return Call::Semop.of(result).map(|()| Self::new(id, kind));
                     }
                 },
             }
@@ -160,7 +178,8 @@ impl Semaphore {
     }
 
     /// Takes one, and waits until there is one: at most so many milliseconds, -1 for ever, 0 not at
-    /// all. ETIMEDOUT; EIDRM if it is removed, also meanwhile.
+    /// all. ETIMEDOUT; EIDRM if it is removed, also meanwhile; EINTR, and nothing is taken, only if it
+    /// is [interruptible](Self::interruptible).
     pub fn wait(&self, timeout_ms: c_int) -> Result<(), Error> {
         let deadline = Deadline::after_ms(timeout_ms);
         loop {
@@ -169,7 +188,8 @@ impl Semaphore {
                 Err(Errno::EWOULDBLOCK) if remaining == Some(0) => {
                     return Err(Call::Semop.failed(Errno::ETIMEDOUT));
                 }
-                Err(Errno::EINTR | Errno::EWOULDBLOCK) => {}
+                Err(Errno::EINTR) if !self.interruptible => {}
+                Err(Errno::EWOULDBLOCK) => {}
                 result => return Call::Semop.of(result),
             }
         }
@@ -264,7 +284,7 @@ fn look(id: c_int) -> Result<Found, Errno> {
     if first != ready || sys::sem_value(id, second)? != ready_too {
         return Ok(Found::Foreign);
     }
-    let ready = |kind| Found::Ready(Semaphore { id, kind });
+    let ready = |kind| Found::Ready(Semaphore::new(id, kind));
     Ok(match sys::sem_value(id, KIND)? {
         PLACES => ready(Kind::Places),
         EVENTS => ready(Kind::Events),

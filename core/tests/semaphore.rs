@@ -116,6 +116,73 @@ fn a_wait_ends_in_time_also_under_signals() {
     assert_eq!(child.join(), 0);
 }
 
+/// Runs a handler once, so many milliseconds from now; with SA_RESTART, which must change nothing.
+fn signal_in(ms: i64) {
+    extern "C" fn nothing(_: i32) {}
+    // SAFETY: the pointers are valid, and the handler does nothing.
+    unsafe {
+        let mut action: libc::sigaction = std::mem::zeroed();
+        action.sa_sigaction = nothing as extern "C" fn(i32) as usize;
+        action.sa_flags = libc::SA_RESTART;
+        libc::sigaction(libc::SIGALRM, &action, std::ptr::null_mut());
+        let mut timer: libc::itimerval = std::mem::zeroed();
+        timer.it_value.tv_usec = ms * 1000;
+        libc::setitimer(libc::ITIMER_REAL, &timer, std::ptr::null_mut());
+    }
+}
+
+#[test]
+fn a_signal_handler_ends_an_interruptible_wait_alone() {
+    let place = Place::new();
+    for kind in [Kind::Places, Kind::Events] {
+        let semaphore = place.create(0, kind);
+        for timeout_ms in [10_000, -1] {
+            let child = Child::start(|| {
+                signal_in(100);
+                i32::from(errno(semaphore.interruptible().wait(timeout_ms)) != Some(Errno::EINTR))
+            });
+            assert_eq!(child.join(), 0, "{kind:?} {timeout_ms}");
+        }
+        let child = Child::start(|| {
+            signal_in(50);
+            let (result, waited) = timed(|| semaphore.wait(300));
+            let in_time = waited >= Duration::from_millis(300);
+            i32::from(!(in_time && errno(result) == Some(Errno::ETIMEDOUT)))
+        });
+        assert_eq!(child.join(), 0, "{kind:?}");
+        semaphore.post().unwrap();
+        assert_eq!(semaphore.value(), Ok(1), "{kind:?}");
+        semaphore::remove(place.name()).unwrap();
+    }
+}
+
+#[test]
+fn an_interrupted_wait_takes_nothing() {
+    const POSTS: usize = 3000;
+    let place = Place::new();
+    let semaphore = place.create(0, Kind::Events);
+    let child = Child::start(|| {
+        signal_storm();
+        let (mut taken, mut interrupted) = (0, 0);
+        while taken < POSTS {
+            match errno(semaphore.interruptible().wait(10_000)) {
+                None => taken += 1,
+                Some(Errno::EINTR) => interrupted += 1,
+                Some(_) => return 1,
+            }
+        }
+        if interrupted > 100 { 0 } else { 2 }
+    });
+    for post in 0..POSTS {
+        semaphore.post().unwrap();
+        if post % 10 == 0 {
+            sleep_ms(1);
+        }
+    }
+    assert_eq!(child.join(), 0);
+    assert_eq!(semaphore.value(), Ok(0));
+}
+
 #[test]
 fn a_post_ends_a_wait() {
     let place = Place::new();
