@@ -47,6 +47,17 @@ pub fn remove(id: c_int) -> Result<(), Error> {
     Call::Shmctl.of(sys::shm_remove(id))
 }
 
+/// The error of a call with an id that [`get`] found: if the id has gone since, there is no segment
+/// with its key.
+pub(crate) fn absent_if_gone(error: Error) -> Error {
+    match (error.call(), error.errno()) {
+        (Call::Shmat | Call::Shmctl, Errno::EINVAL | Errno::EIDRM) => {
+            Call::Shmget.failed(Errno::ENOENT)
+        }
+        _ => error,
+    }
+}
+
 /// What the kernel knows about this segment; EACCES without permission to read it.
 pub fn info(id: c_int) -> Result<Info, Error> {
     Call::Shmctl.of(sys::shm_stat(id).map(|ds| info_of(id, &ds)))
