@@ -653,10 +653,22 @@ int shmc_mutex_unlock(struct shmc_mutex *mutex);
 /**
  * Sleeps while a word of shared memory is as expected, until shmc_wake.
  *
- * word: in memory that is shared between the processes, or between threads; it may be mapped for
- * reading only.
+ * word: 32 bits, aligned to 4 bytes, in memory that is shared between the processes, or between
+ * threads; it may be mapped for reading only. Its type may be uint32_t or int, volatile, _Atomic, or
+ * std::atomic.
+ * expected: the value that the program has read, for which it waits to change.
  * timeout_ms: how long, in milliseconds of a clock that is never set: -1 for ever, 0 not at all. A
  * signal handler that runs meanwhile neither ends the wait nor makes it longer.
+ *
+ * Read the word once in each turn of a loop, as an atomic object: the compiler may read a plain one
+ * just once, and what another process wrote before it changed the word may not be visible yet.
+ *
+ *   while ((value = atomic_load(&word)) == 0)      C11, _Atomic uint32_t word
+ *   while ((value = word.load()) == 0)             C++11, std::atomic<uint32_t> word
+ *   while ((value = __atomic_load_n(&word, __ATOMIC_ACQUIRE)) == 0)   gcc, clang: another word
+ *       shmc_wait(&word, 0, -1);
+ *
+ * Change it with atomic_store, store or __atomic_store_n, then call shmc_wake.
  *
  * Returns 0 when the word is not as expected, or a wake came; that may happen early, so look at the
  * word again. -1 on failure, with errno:
@@ -666,7 +678,9 @@ int shmc_mutex_unlock(struct shmc_mutex *mutex);
  *
  * Thread-safe. Async-signal-safe. Follows futex(2).
  */
-int shmc_wait(const uint32_t *word, uint32_t expected, int timeout_ms);
+int shmc_wait(const volatile void *word,
+              uint32_t expected,
+              int timeout_ms);
 
 /**
  * Wakes who sleeps on the word in shmc_wait. Change the word first, then wake.
@@ -679,7 +693,7 @@ int shmc_wait(const uint32_t *word, uint32_t expected, int timeout_ms);
  *
  * Thread-safe. Async-signal-safe. Follows futex(2).
  */
-int shmc_wake(const uint32_t *word, int how_many);
+int shmc_wake(const volatile void *word, int how_many);
 
 /**
  * Opens one end of a message channel: posix: and file: names. Messages are kept in order, each

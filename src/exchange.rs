@@ -1,6 +1,8 @@
 //! What shared memory lacks, of `shmcomm.h`: semaphores, mutexes, wait and wake.
 #![allow(non_camel_case_types)]
 
+// build.rs writes it as `volatile void`, to which C and C++ convert a pointer to any word.
+use core::ffi::c_void as volatile_void;
 use core::ffi::{c_char, c_int};
 use core::ptr::NonNull;
 
@@ -296,10 +298,22 @@ pub unsafe extern "C" fn shmc_mutex_unlock(mutex: *mut shmc_mutex) -> c_int {
 
 /// Sleeps while a word of shared memory is as expected, until shmc_wake.
 ///
-/// word: in memory that is shared between the processes, or between threads; it may be mapped for
-/// reading only.
+/// word: 32 bits, aligned to 4 bytes, in memory that is shared between the processes, or between
+/// threads; it may be mapped for reading only. Its type may be uint32_t or int, volatile, _Atomic, or
+/// std::atomic.
+/// expected: the value that the program has read, for which it waits to change.
 /// timeout_ms: how long, in milliseconds of a clock that is never set: -1 for ever, 0 not at all. A
 /// signal handler that runs meanwhile neither ends the wait nor makes it longer.
+///
+/// Read the word once in each turn of a loop, as an atomic object: the compiler may read a plain one
+/// just once, and what another process wrote before it changed the word may not be visible yet.
+///
+///   while ((value = atomic_load(&word)) == 0)      C11, _Atomic uint32_t word
+///   while ((value = word.load()) == 0)             C++11, std::atomic<uint32_t> word
+///   while ((value = __atomic_load_n(&word, __ATOMIC_ACQUIRE)) == 0)   gcc, clang: another word
+///       shmc_wait(&word, 0, -1);
+///
+/// Change it with atomic_store, store or __atomic_store_n, then call shmc_wake.
 ///
 /// Returns 0 when the word is not as expected, or a wake came; that may happen early, so look at the
 /// word again. -1 on failure, with errno:
@@ -309,11 +323,11 @@ pub unsafe extern "C" fn shmc_mutex_unlock(mutex: *mut shmc_mutex) -> c_int {
 ///
 /// Thread-safe. Async-signal-safe. Follows futex(2).
 #[unsafe(no_mangle)]
-pub extern "C" fn shmc_wait(word: *const u32, expected: u32, timeout_ms: c_int) -> c_int {
+pub extern "C" fn shmc_wait(word: *const volatile_void, expected: u32, timeout_ms: c_int) -> c_int {
     if word.is_null() {
         return errno::failed(Error::INVALID);
     }
-    errno::done(futex::wait_at(word, expected, timeout_ms))
+    errno::done(futex::wait_at(word.cast(), expected, timeout_ms))
 }
 
 /// Wakes who sleeps on the word in shmc_wait. Change the word first, then wake.
@@ -326,11 +340,11 @@ pub extern "C" fn shmc_wait(word: *const u32, expected: u32, timeout_ms: c_int) 
 ///
 /// Thread-safe. Async-signal-safe. Follows futex(2).
 #[unsafe(no_mangle)]
-pub extern "C" fn shmc_wake(word: *const u32, how_many: c_int) -> c_int {
+pub extern "C" fn shmc_wake(word: *const volatile_void, how_many: c_int) -> c_int {
     if word.is_null() {
         return errno::failed(Error::INVALID);
     }
-    errno::result(futex::wake_at(word, how_many))
+    errno::result(futex::wake_at(word.cast(), how_many))
 }
 
 /// # Safety
