@@ -146,7 +146,8 @@ impl Options {
             _ => (sysv::get(key, self.size, flags)?, HugePages::None),
         };
         let segment = self.attach(id, pages);
-        if segment.is_err() {
+        // Another process may have opened it by its key since, and then keeps it.
+        if segment.is_err() && (key == Key::PRIVATE || !sysv::is_attached(id)) {
             let _ = sysv::remove(id);
         }
         segment

@@ -63,6 +63,11 @@ pub fn info(id: c_int) -> Result<Info, Error> {
     Call::Shmctl.of(sys::shm_stat(id).map(|ds| info_of(id, &ds)))
 }
 
+/// Whether any process is known to have it attached.
+pub(crate) fn is_attached(id: c_int) -> bool {
+    info(id).is_ok_and(|info| info.attached != Some(0))
+}
+
 /// As [`info`], and also for a segment that this process may not read, where the kernel allows that
 /// (Linux 4.17 and later).
 pub fn info_unchecked(id: c_int) -> Result<Info, Error> {
