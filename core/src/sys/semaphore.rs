@@ -41,13 +41,6 @@ pub fn sem_value(id: c_int, which: u16) -> Result<c_int, Errno> {
     not_negative(unsafe { libc::semctl(id, c_int::from(which), GETVAL) })
 }
 
-/// The process that changed one semaphore of the set last; 0 if none did, or if it is of another pid
-/// namespace.
-pub fn sem_last_pid(id: c_int, which: u16) -> Result<c_int, Errno> {
-    // SAFETY: GETPID takes no further argument.
-    not_negative(unsafe { libc::semctl(id, c_int::from(which), GETPID) })
-}
-
 pub fn sem_stat(id: c_int) -> Result<libc::semid_ds, Errno> {
     // SAFETY: the buffer is of the type that IPC_STAT fills.
     unsafe { filled(|ds: *mut libc::semid_ds| libc::semctl(id, 0, libc::IPC_STAT, ds)) }
@@ -56,4 +49,11 @@ pub fn sem_stat(id: c_int) -> Result<libc::semid_ds, Errno> {
 pub fn sem_remove(id: c_int) -> Result<(), Errno> {
     // SAFETY: IPC_RMID takes no further argument.
     checked(unsafe { libc::semctl(id, 0, libc::IPC_RMID) })
+}
+
+/// The process that changed one semaphore of the set last; 0 if none did, or if it is of another pid
+/// namespace.
+pub fn sem_last_pid(id: c_int, which: u16) -> Result<c_int, Errno> {
+    // SAFETY: GETPID takes no further argument.
+    not_negative(unsafe { libc::semctl(id, c_int::from(which), GETPID) })
 }
