@@ -139,6 +139,8 @@ fn generate(
         usize_is_size_t: true,
         export: cbindgen::ExportConfig {
             exclude: written_by_hand.iter().map(ToString::to_string).collect(),
+            // Rust has no such type.
+            rename: [("volatile_void".into(), "volatile void".into())].into(),
             ..Default::default()
         },
         ..Default::default()

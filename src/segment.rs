@@ -135,7 +135,7 @@ impl From<Info> for shmc_segment_info {
 ///   ENOMEM        not enough memory or address space, or more locked than is allowed
 ///   EPERM         SHMC_LOCKED, and not allowed to lock
 ///   EMFILE, ENFILE  too many open files
-///   EIDRM         a sysv:id: that is removed
+///   EINVAL, EIDRM a sysv:id: that is gone
 ///   EBUSY         others made and removed it the whole time, or somebody holds its flock(2)
 ///
 /// Thread-safe. Not async-signal-safe. A child of fork(2) has the segment too; exec(2) detaches.

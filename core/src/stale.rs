@@ -63,7 +63,12 @@ pub fn state(info: &Result<Info, Error>) -> State {
 pub fn clear(id: c_int) -> bool {
     match state(&sysv::info(id)) {
         State::Absent => true,
-        state => state.is_left_over() && sysv::remove(id).is_ok(),
+        state if state.is_left_over() => match sysv::remove(id) {
+            Ok(()) => true,
+            // Another process may have been first.
+            Err(error) => matches!(error.errno(), Errno::EINVAL | Errno::EIDRM),
+        },
+        _ => false,
     }
 }
 

@@ -47,9 +47,25 @@ pub fn remove(id: c_int) -> Result<(), Error> {
     Call::Shmctl.of(sys::shm_remove(id))
 }
 
+/// The error of a call with an id that [`get`] found: if the id has gone since, there is no segment
+/// with its key.
+pub(crate) fn absent_if_gone(error: Error) -> Error {
+    match (error.call(), error.errno()) {
+        (Call::Shmat | Call::Shmctl, Errno::EINVAL | Errno::EIDRM) => {
+            Call::Shmget.failed(Errno::ENOENT)
+        }
+        _ => error,
+    }
+}
+
 /// What the kernel knows about this segment; EACCES without permission to read it.
 pub fn info(id: c_int) -> Result<Info, Error> {
     Call::Shmctl.of(sys::shm_stat(id).map(|ds| info_of(id, &ds)))
+}
+
+/// Whether any process is known to have it attached.
+pub(crate) fn is_attached(id: c_int) -> bool {
+    info(id).is_ok_and(|info| info.attached != Some(0))
 }
 
 /// As [`info`], and also for a segment that this process may not read, where the kernel allows that

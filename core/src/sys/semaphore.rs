@@ -6,6 +6,7 @@ use core::ptr;
 use super::{checked, filled, not_negative, timespec};
 use crate::error::Errno;
 
+const GETPID: c_int = 11;
 const GETVAL: c_int = 12;
 
 #[cfg(not(target_env = "musl"))]
@@ -66,4 +67,11 @@ pub fn sem_stat(id: c_int) -> Result<SemidDs, Errno> {
 pub fn sem_remove(id: c_int) -> Result<(), Errno> {
     // SAFETY: IPC_RMID takes no further argument.
     checked(unsafe { libc::semctl(id, 0, libc::IPC_RMID) })
+}
+
+/// The process that changed one semaphore of the set last; 0 if none did, or if it is of another pid
+/// namespace.
+pub fn sem_last_pid(id: c_int, which: u16) -> Result<c_int, Errno> {
+    // SAFETY: GETPID takes no further argument.
+    not_negative(unsafe { libc::semctl(id, c_int::from(which), GETPID) })
 }
