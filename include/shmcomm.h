@@ -580,10 +580,10 @@ int shmc_sem_close(struct shmc_sem *sem);
  *   EINVAL        no sysv: name, or "sysv:private"; another program's semaphore
  *   ENAMETOOLONG  a path that is too long
  *   ENOENT        there is no such semaphore, or no such path
- *   EACCES, EPERM  not permitted
- *   EIDRM         it is gone
  *   ELOOP, ENOTDIR, EIO, ENOMEM  as stat(2)
  *   ENOSYS        the kernel, or a sandbox, lacks System V semaphores
+ *   EACCES, EPERM  not permitted
+ *   EIDRM         it is gone
  *
  * Thread-safe. Async-signal-safe. Follows semctl(2) with IPC_RMID.
  *

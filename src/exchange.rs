@@ -196,10 +196,10 @@ pub unsafe extern "C" fn shmc_sem_close(sem: *mut shmc_sem) -> c_int {
 ///   EINVAL        no sysv: name, or "sysv:private"; another program's semaphore
 ///   ENAMETOOLONG  a path that is too long
 ///   ENOENT        there is no such semaphore, or no such path
-///   EACCES, EPERM  not permitted
-///   EIDRM         it is gone
 ///   ELOOP, ENOTDIR, EIO, ENOMEM  as stat(2)
 ///   ENOSYS        the kernel, or a sandbox, lacks System V semaphores
+///   EACCES, EPERM  not permitted
+///   EIDRM         it is gone
 ///
 /// Thread-safe. Async-signal-safe. Follows semctl(2) with IPC_RMID.
 ///

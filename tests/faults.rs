@@ -158,16 +158,20 @@ fn documented_errnos() -> BTreeMap<String, BTreeSet<String>> {
 fn errnos_in(comment: &str, others: &BTreeMap<String, BTreeSet<String>>) -> BTreeSet<String> {
     let mut errnos = BTreeSet::new();
     for line in comment.lines() {
-        let list = line.trim().split("  ").next().unwrap_or_default();
-        let is_errno = |word: &str| {
-            let rest = word.strip_prefix('E').unwrap_or_default();
-            !rest.is_empty()
-                && rest
+        for word in line.split_whitespace() {
+            let errno = word.trim_end_matches(',');
+            let rest = errno.strip_prefix('E').unwrap_or_default();
+            if rest.is_empty()
+                || !rest
                     .chars()
                     .all(|c| c.is_ascii_uppercase() || c.is_ascii_digit())
-        };
-        if list.split(", ").all(is_errno) {
-            errnos.extend(list.split(", ").map(str::to_owned));
+            {
+                break;
+            }
+            errnos.insert(errno.to_owned());
+            if errno == word {
+                break;
+            }
         }
     }
     let words: Vec<_> = comment
