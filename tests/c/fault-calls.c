@@ -109,6 +109,8 @@ WRAP(ssize_t, read, (int file, void *to, size_t size), (file, to, size), -1, EIN
 WRAP(ssize_t, readlink, (const char *path, char *to, size_t size), (path, to, size), -1, EACCES,
      EIO, ENOENT, ENOMEM)
 
+WRAP(char *, getcwd, (char *to, size_t size), (to, size), NULL, EACCES, ENOENT, ENOMEM)
+
 #define NAMING EACCES, EDQUOT, EEXIST, EIO, ENOENT, ENOMEM, ENOSPC, ENOSYS, EPERM, EROFS
 DECLARE(int, link, (const char *from, const char *to));
 int __wrap_link(const char *from, const char *to)
@@ -130,11 +132,11 @@ int __wrap_linkat(int from_at, const char *from, int to_at, const char *to, int 
     return result;
 }
 
-DECLARE(int, renameat2, (int from_at, const char *from, int to_at, const char *to, unsigned flags));
-int __wrap_renameat2(int from_at, const char *from, int to_at, const char *to, unsigned flags)
+DECLARE(int, rename, (const char *from, const char *to));
+int __wrap_rename(const char *from, const char *to)
 {
-    KIND(kind, "renameat2", NAMING, EBUSY, EINVAL);
-    int result = inject(&kind) ? -1 : __real_renameat2(from_at, from, to_at, to, flags);
+    KIND(kind, "rename", NAMING, EBUSY);
+    int result = inject(&kind) ? -1 : __real_rename(from, to);
     if (result == 0)
         created_name(to);
     return result;
@@ -328,6 +330,8 @@ long __wrap_syscall(long number, ...)
     KIND(wait, "futex(FUTEX_WAIT)", EINTR, ENOMEM, ENOSYS);
     KIND(wake, "futex(FUTEX_WAKE)", EINVAL, ENOMEM, ENOSYS);
     KIND(barrier, "membarrier", EINVAL, ENOSYS, EPERM);
+    KIND(renaming, "renameat2", NAMING, EBUSY, EINVAL);
+    KIND(listing, "getdents64", EIO, ENOENT);
     KIND(other, "syscall", EINVAL, ENOSYS, EPERM);
     long a[6];
     va_list arguments;
@@ -340,8 +344,15 @@ long __wrap_syscall(long number, ...)
         kind = ((int)a[1] & 127) == 1 ? &wake : &wait;
     else if (number == SYS_membarrier)
         kind = &barrier;
+    else if (number == SYS_renameat2)
+        kind = &renaming;
+    else if (number == SYS_getdents64)
+        kind = &listing;
     /* gettid(2) cannot fail. */
     if (number != SYS_gettid && inject(kind))
         return -1;
-    return __real_syscall(number, a[0], a[1], a[2], a[3], a[4], a[5]);
+    long result = __real_syscall(number, a[0], a[1], a[2], a[3], a[4], a[5]);
+    if (number == SYS_renameat2 && result == 0)
+        created_name((const char *)a[3]);
+    return result;
 }

@@ -214,7 +214,7 @@ void created_name(const char *path)
     for (int i = 0; i < created->name_count; i++)
         if (!strcmp(created->names[i], path))
             return;
-    if (created->name_count < 64)
+    if (created->name_count < 256)
         snprintf(created->names[created->name_count++], sizeof *created->names, "%s", path);
 }
 

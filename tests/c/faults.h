@@ -111,7 +111,7 @@ void release_the_rest(void);
 
 /* What all processes of a run have created. */
 struct created {
-    char names[64][256];
+    char names[256][256];
     int name_count;
     int shm[128], shm_count;
     int sem[128], sem_count;
