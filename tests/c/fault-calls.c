@@ -159,11 +159,30 @@ int __wrap_unlink(const char *path)
 /* Memory */
 WRAP(int, memfd_create, (const char *name, unsigned flags), (name, flags), -1, EINVAL, EMFILE,
      ENFILE, ENOMEM, ENOSYS, EPERM)
-WRAP(void *, mmap, (void *address, size_t size, int protection, int flags, int file, off_t at),
-     (address, size, protection, flags, file, at), MAP_FAILED, EACCES, EAGAIN, ENFILE, ENODEV,
-     ENOMEM, EPERM)
-WRAP(int, madvise, (void *address, size_t size, int advice), (address, size, advice), -1, EACCES,
-     EAGAIN, EFAULT, EINVAL, EIO, ENOMEM, ENOSYS, EPERM)
+DECLARE(void *, mmap, (void *address, size_t size, int protection, int flags, int file, off_t at));
+static void *last_private;
+void *__wrap_mmap(void *address, size_t size, int protection, int flags, int file, off_t at)
+{
+    KIND(kind, "mmap", EACCES, EAGAIN, ENFILE, ENODEV, ENOMEM, EPERM);
+    if (inject(&kind))
+        return MAP_FAILED;
+    void *memory = __real_mmap(address, size, protection, flags, file, at);
+    if (armed && flags & MAP_PRIVATE)
+        last_private = memory;
+    return memory;
+}
+
+DECLARE(int, madvise, (void *address, size_t size, int advice));
+int __wrap_madvise(void *address, size_t size, int advice)
+{
+    KIND(kind, "madvise", EACCES, EAGAIN, EFAULT, EINVAL, EIO, ENOMEM, ENOSYS, EPERM);
+    int result = inject(&kind) ? -1 : __real_madvise(address, size, advice);
+    /* A page by which a process knows itself is there once, until the process ends. */
+    if (armed && result == 0 && advice == MADV_WIPEONFORK && address == last_private)
+        lasting_page = address;
+    return result;
+}
+
 WRAP(int, mlock, (const void *address, size_t size), (address, size), -1, EAGAIN, ENOMEM, EPERM)
 WRAP(int, munlock, (const void *address, size_t size), (address, size), -1, ENOMEM, EPERM)
 WRAP(int, msync, (void *address, size_t size, int flags), (address, size, flags), -1, EDQUOT, EIO,
@@ -297,7 +316,7 @@ DECLARE(int, semtimedop,
 int __wrap_semtimedop(int id, struct sembuf *operations, size_t count,
                       const struct timespec *timeout)
 {
-    KIND(at_once, "semtimedop(IPC_NOWAIT)", EACCES, EIDRM, EINVAL, ENOMEM, ENOSPC, ERANGE);
+    KIND(at_once, "semtimedop(IPC_NOWAIT)", EACCES, ENOMEM, ENOSPC, ERANGE);
     KIND(waiting, "semtimedop", EACCES, EIDRM, EINTR, EINVAL, ENOMEM, ENOSPC, ERANGE);
     int waits = operations[0].sem_op < 0 && !(operations[0].sem_flg & IPC_NOWAIT);
     return inject(waits ? &waiting : &at_once) ? -1

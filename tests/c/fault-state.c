@@ -17,6 +17,7 @@
 
 const char *state_directory, *state_prefix;
 int live_allocations;
+void *lasting_page;
 
 __attribute__((format(printf, 2, 3))) static void line(struct state *state, const char *format, ...)
 {
@@ -32,10 +33,10 @@ __attribute__((format(printf, 2, 3))) static void line(struct state *state, cons
     state->text[state->length] = 0;
 }
 
-static void take_lines_of(struct state *state, const char *path, const char *prefix,
-                          const char *only)
+/* The text of a small file. */
+static char *read_file(const char *path)
 {
-    static char text[65536];
+    static char text[131072];
     size_t length = 0;
     int file = open(path, O_RDONLY | O_CLOEXEC);
     for (ssize_t got; file >= 0 && length < sizeof text - 1 &&
@@ -45,14 +46,38 @@ static void take_lines_of(struct state *state, const char *path, const char *pre
     if (file < 0 || length == 0)
         complain("the harness cannot read %s", path);
     close(file);
-    for (char *start = text, *end; (end = strchr(start, '\n')); start = end + 1) {
-        *end = 0;
+    return text;
+}
+
+/* Mappings, those that differ in nothing as one: an advice about a part of one splits it. */
+static void take_mappings(struct state *state)
+{
+    unsigned long last_start = 0, last_end = 0, start, end;
+    char last_what[512] = "", what[512];
+    for (char *at = read_file("/proc/self/maps"), *next; (next = strchr(at, '\n')); at = next + 1) {
+        char permissions[8], device[16];
+        unsigned long offset, inode;
+        *next = 0;
+        if (sscanf(at, "%lx-%lx %7s %lx %15s %lu", &start, &end, permissions, &offset, device,
+                   &inode) != 6)
+            complain("the harness cannot read a line of maps");
         /* These grow as they are used. */
-        if (strstr(start, "[heap]") || strstr(start, "[stack]"))
+        if (strstr(at, "[heap]") || strstr(at, "[stack]") || (void *)start == lasting_page)
             continue;
-        if (!only || !strncmp(start, only, strlen(only)))
-            line(state, "%s%s", prefix, start);
+        char *path = strpbrk(at, "/[");
+        snprintf(what, sizeof what, "%s %s %lu %.400s", permissions, device, inode,
+                 path ? path : "");
+        if (start == last_end && !strcmp(what, last_what)) {
+            last_end = end;
+            continue;
+        }
+        if (last_end)
+            line(state, "map %lx-%lx %s", last_start, last_end, last_what);
+        last_start = start;
+        last_end = end;
+        strcpy(last_what, what);
     }
+    line(state, "map %lx-%lx %s", last_start, last_end, last_what);
 }
 
 static void take_name(struct state *state, const char *path)
@@ -117,8 +142,9 @@ void take_state(struct state *state)
         if (fstat(file, &status) == 0)
             line(state, "fd %d inode %lu", file, (unsigned long)status.st_ino);
     }
-    take_lines_of(state, "/proc/self/maps", "map ", NULL);
-    take_lines_of(state, "/proc/self/status", "", "VmLck");
+    take_mappings(state);
+    const char *locked = strstr(read_file("/proc/self/status"), "VmLck");
+    line(state, "%.*s", locked ? (int)strcspn(locked, "\n") : 0, locked);
     line(state, "allocations %d", live_allocations);
     take_directory(state, state_directory, "");
     take_directory(state, "/dev/shm", state_prefix);

@@ -32,15 +32,14 @@ static void use(shmc_sem *sem)
 static void sem_new(const char *name, int flags)
 {
     use(CALL(NULL, shmc_sem_open, name, 1, flags | SHMC_CREATE, 0600));
-    /* A private one has no name; the harness removes it by its id. */
-    if (strcmp(name, "sysv:private"))
+    if (strcmp(name, "sysv:private")) {
         CALL(-1, shmc_sem_remove, name);
-    else
-        for (int i = 0; i < created->sem_count; i++) {
-            char by_id[32];
-            snprintf(by_id, sizeof by_id, "sysv:id:%d", created->sem[i]);
-            CALL(-1, shmc_sem_remove, by_id);
-        }
+    } else {
+        /* A private one has no name. Its id is the last that the library was given. */
+        char by_id[32];
+        snprintf(by_id, sizeof by_id, "sysv:id:%d", created->sem[created->sem_count - 1]);
+        CALL(-1, shmc_sem_remove, by_id);
+    }
 }
 
 static void sem_existing(const char *name, int flags)

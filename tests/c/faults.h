@@ -31,6 +31,7 @@ extern int armed;
 /* Whether the run has few descriptors. */
 extern int limited;
 extern int live_allocations;
+extern void *lasting_page;
 
 void begin(const char *function);
 void arm(void);
