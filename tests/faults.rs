@@ -107,6 +107,8 @@ const KNOWN: &[&[&str]] = &[
     &["channel, ", "shmc_channel_open: leaves name "],
     // A failure of pthread_atfork(3) goes unnoticed.
     &["channel, fork ", "atfork 1 ENOMEM"],
+    // Without /proc, an object cannot be published.
+    &["no linkat ", "ENOENT instead of success, without a fault"],
 ];
 
 /// The harness, built against the static library whose imports it interposes.

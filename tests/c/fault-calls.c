@@ -52,6 +52,10 @@ int __wrap_open(const char *path, int flags, ...)
     va_end(arguments);
     if (inject(is_unnamed ? &unnamed : creates ? &creating : &existing))
         return -1;
+    if (armed && is_unnamed && missing & WITHOUT_TMPFILE) {
+        errno = EOPNOTSUPP;
+        return -1;
+    }
     int file = __real_open(path, flags, mode);
     if (file >= 0 && creates && !is_unnamed)
         created_name(path);
@@ -91,8 +95,17 @@ int __wrap_fcntl(int file, int command, ...)
 }
 
 WRAP(int, fstat, (int file, struct stat *status), (file, status), -1, EIO, ENOMEM, EOVERFLOW)
-WRAP(int, fstatat, (int at, const char *path, struct stat *status, int flags),
-     (at, path, status, flags), -1, EACCES, EIO, ELOOP, ENOENT, ENOMEM, ENOTDIR)
+DECLARE(int, fstatat, (int at, const char *path, struct stat *status, int flags));
+int __wrap_fstatat(int at, const char *path, struct stat *status, int flags)
+{
+    KIND(kind, "fstatat", EACCES, EIO, ELOOP, ENOENT, ENOMEM, ENOTDIR);
+    /* ENOENT says that the kernel has no such namespace. */
+    KIND(namespace, "fstatat(/proc/self/ns)", EACCES, EIO, ENOMEM);
+    int is_namespace = !strncmp(path, "/proc/self/ns/", 14);
+    return inject(is_namespace ? &namespace : &kind) ? -1
+                                                     : __real_fstatat(at, path, status, flags);
+}
+
 WRAP(int, fchmod, (int file, mode_t mode), (file, mode), -1, EIO, EPERM, EROFS)
 WRAP(int, fchown, (int file, uid_t uid, gid_t gid), (file, uid, gid), -1, EDQUOT, EINVAL, EIO,
      EPERM, EROFS)
@@ -126,7 +139,13 @@ DECLARE(int, linkat, (int from_at, const char *from, int to_at, const char *to, 
 int __wrap_linkat(int from_at, const char *from, int to_at, const char *to, int flags)
 {
     KIND(kind, "linkat", NAMING);
-    int result = inject(&kind) ? -1 : __real_linkat(from_at, from, to_at, to, flags);
+    if (inject(&kind))
+        return -1;
+    if (armed && missing & WITHOUT_LINKAT) {
+        errno = ENOENT;
+        return -1;
+    }
+    int result = __real_linkat(from_at, from, to_at, to, flags);
     if (result == 0)
         created_name(to);
     return result;
@@ -167,7 +186,7 @@ void *__wrap_mmap(void *address, size_t size, int protection, int flags, int fil
     if (inject(&kind))
         return MAP_FAILED;
     void *memory = __real_mmap(address, size, protection, flags, file, at);
-    if (armed && flags & MAP_PRIVATE)
+    if (flags & MAP_PRIVATE)
         last_private = memory;
     return memory;
 }
@@ -178,7 +197,7 @@ int __wrap_madvise(void *address, size_t size, int advice)
     KIND(kind, "madvise", EACCES, EAGAIN, EFAULT, EINVAL, EIO, ENOMEM, ENOSYS, EPERM);
     int result = inject(&kind) ? -1 : __real_madvise(address, size, advice);
     /* A page by which a process knows itself is there once, until the process ends. */
-    if (armed && result == 0 && advice == MADV_WIPEONFORK && address == last_private)
+    if (result == 0 && advice == MADV_WIPEONFORK && address == last_private)
         lasting_page = address;
     return result;
 }

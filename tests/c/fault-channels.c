@@ -2,6 +2,7 @@
 #define _GNU_SOURCE
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -87,15 +88,31 @@ static void refuse(const char *name, int flags)
     CHECK(shmc_remove(name) == 0);
 }
 
+static int has_open(const char *name)
+{
+    char path[600];
+    struct stat named, status;
+    int is_posix = !strncmp(name, "posix:", 6);
+    snprintf(path, sizeof path, "%s%s", is_posix ? "/dev/shm" : "", strchr(name, '/'));
+    CHECK(stat(path, &named) == 0);
+    for (int file = 0; file < 64; file++)
+        if (fstat(file, &status) == 0 && status.st_ino == named.st_ino)
+            return 1;
+    return 0;
+}
+
 /* A child has neither the end nor its descriptor. */
 static void fork_with(const char *name, int flags)
 {
     shmc_channel_info info;
     int status, send = flags | SHMC_SEND | SHMC_CREATE;
     shmc_channel *sender = CALL(NULL, shmc_channel_open, name, CAPACITY, send, 0600);
+    CHECK(has_open(name));
     pid_t child = fork();
-    if (child == 0)
-        _exit(shmc_channel_stat(sender, &info) == -1 && errno == EPERM ? 0 : 3);
+    if (child == 0) {
+        int kept = shmc_channel_stat(sender, &info) == 0 || errno != EPERM || has_open(name);
+        _exit(kept ? 3 : 0);
+    }
     CHECK(waitpid(child, &status, 0) == child && WIFEXITED(status) && !WEXITSTATUS(status));
     CALL(-1, shmc_channel_close, sender);
     CALL(-1, shmc_remove, name);
@@ -131,6 +148,8 @@ void add_channels(const struct names *names)
         add("channel, new", open_new, name, 0);
         add("channel, new, shared", open_new, name, SHMC_SHARED);
         add("channel, new, exclusive", open_new, name, SHMC_EXCL);
+        add("channel, new, no O_TMPFILE", open_new, name, WITHOUT_TMPFILE);
+        add("channel, new, no linkat", open_new, name, WITHOUT_LINKAT);
         add("channel, existing", open_existing, name, 0);
         add("channel, existing, shared", open_existing, name, SHMC_SHARED);
         add("channel, refused", refuse, name, 0);

@@ -157,6 +157,11 @@ void add_segments(const struct names *names)
         add("in use", keep_used, name, reclaim);
         add("refused", refuse, name, 0);
         add("calls", use, name, 0);
+        if (i == 0)
+            continue;
+        add("new, no O_TMPFILE", open_new, name, WITHOUT_TMPFILE);
+        add("new, no linkat", open_new, name, WITHOUT_LINKAT);
+        add("stale, no O_TMPFILE", replace, name, reclaim | WITHOUT_TMPFILE);
     }
     for (int i = 0; i < 2; i++) {
         add("new", open_new, passing[i], 0);

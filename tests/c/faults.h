@@ -28,6 +28,10 @@ extern const char *expendable;
 
 /* Whether the library runs, and not the harness. */
 extern int armed;
+/* What this system lacks in the whole run: files without a name, or /proc to give them one. */
+#define WITHOUT_TMPFILE (1 << 20)
+#define WITHOUT_LINKAT (1 << 21)
+extern int missing;
 /* Whether the run has few descriptors. */
 extern int limited;
 extern int live_allocations;
