@@ -17,6 +17,13 @@ fn main() {
     println!("cargo::rerun-if-env-changed=SHMCOMM_UPDATE_HEADERS");
     println!("cargo::rustc-cdylib-link-arg=-Wl,-soname,{SONAME}");
     println!("cargo::rustc-cdylib-link-arg=-Wl,-z,defs");
+    // Fork handlers stay registered, so their code stays mapped after dlclose(3).
+    println!("cargo::rustc-cdylib-link-arg=-Wl,-z,nodelete");
+    // The libc crate names its library only where std asks for it.
+    let is_musl = env::var("CARGO_CFG_TARGET_ENV").as_deref() == Ok("musl");
+    if is_musl {
+        println!("cargo::rustc-cdylib-link-arg=-lc");
+    }
     // Without constructors it needs none of the files that call them.
     println!("cargo::rustc-cdylib-link-arg=-nostartfiles");
 
@@ -40,7 +47,10 @@ fn main() {
         }
     }
 
-    if let Err(error) = link_soname(&out) {
+    // rustc builds no shared library for static musl.
+    let features = env::var("CARGO_CFG_TARGET_FEATURE").unwrap_or_default();
+    let is_static = is_musl && features.split(',').any(|feature| feature == "crt-static");
+    if !is_static && let Err(error) = link_soname(&out) {
         println!("cargo::warning=no symbolic link {SONAME} beside the library: {error}");
     }
 }
@@ -129,6 +139,8 @@ fn generate(
         usize_is_size_t: true,
         export: cbindgen::ExportConfig {
             exclude: written_by_hand.iter().map(ToString::to_string).collect(),
+            // Rust has no such type.
+            rename: [("volatile_void".into(), "volatile void".into())].into(),
             ..Default::default()
         },
         ..Default::default()

@@ -20,40 +20,48 @@
 
 #define CAPACITY 4096
 #define LETTERS 5
-#define PATIENCE 5000 /* milliseconds */
+
+static volatile sig_atomic_t interrupted; /* by this signal; 0: not yet */
+
+static void interrupt(int signal)
+{
+    interrupted = signal;
+}
 
 /*
- * A channel outlives its programs until somebody removes it. So while there is
- * one, a signal must not end this program: it is held back until all is done,
- * and each wait has its end.
+ * A channel outlives its programs until somebody removes it. So a signal does
+ * not end this program at once: it ends the wait (SHMC_INTR), and the program
+ * cleans up.
  */
-static int hold_signals(sigset_t *before)
+static int catch_signals(void)
 {
     /* Ctrl-C, kill, the terminal closed, nobody reads our output any more */
     const int signals[] = {SIGINT, SIGTERM, SIGHUP, SIGPIPE};
-    sigset_t held;
+    struct sigaction action;
 
-    if (sigemptyset(&held) == -1)
+    memset(&action, 0, sizeof action);
+    action.sa_handler = interrupt;
+    action.sa_flags = SA_RESTART; /* for printf; shmc_recv ends all the same */
+    if (sigemptyset(&action.sa_mask) == -1)
         return -1;
     for (size_t i = 0; i < sizeof signals / sizeof signals[0]; i++) {
-        if (sigaddset(&held, signals[i]) == -1)
+        if (sigaction(signals[i], &action, NULL) == -1)
             return -1;
     }
-    return sigprocmask(SIG_BLOCK, &held, before);
+    return 0;
 }
-
 
 /* Sends the letters from this one on; a first client is killed after two. */
 static int client(const char *name, int from)
 {
-    shmc_channel *channel = shmc_channel_open(name, CAPACITY, SHMC_CREATE | SHMC_SEND, 0600);
+    shmc_channel *channel = shmc_channel_open(name, 0, SHMC_SEND | SHMC_INTR, 0600);
 
     if (channel == NULL) {
         perror("client: open");
         return EXIT_FAILURE;
     }
     for (int letter = from; letter < LETTERS; letter++) {
-        if (shmc_send(channel, "A", 1, PATIENCE) == -1) {
+        if (shmc_send(channel, "A", 1, -1) == -1) {
             perror("client: send");
             return EXIT_FAILURE;
         }
@@ -88,9 +96,9 @@ static int server(shmc_channel *channel, const char *name, pid_t pid)
     char text[LETTERS + 1] = "";
     int length = 0;
 
-    while (length < LETTERS) {
-        /* No message yet? This sleeps until there is one. */
-        ssize_t received = shmc_recv(channel, &text[length], 1, PATIENCE);
+    while (length < LETTERS && interrupted == 0) {
+        /* No message yet? This sleeps until there is one, or a signal comes. */
+        ssize_t received = shmc_recv(channel, &text[length], 1, -1);
 
         if (received == 1) {
             length++;
@@ -105,11 +113,13 @@ static int server(shmc_channel *channel, const char *name, pid_t pid)
             pid = start_client(name, length);
             if (pid == -1)
                 return EXIT_FAILURE;
-        } else {
+        } else if (errno != EINTR) {
             perror("server: recv");
             return EXIT_FAILURE;
         }
     }
+    if (interrupted != 0)
+        kill(pid, SIGTERM); /* the client may have been told as well, or not */
     if (waitpid(pid, NULL, 0) == -1) {
         perror("server: waitpid");
         return EXIT_FAILURE;
@@ -122,11 +132,10 @@ int main(int argc, char **argv)
     char own[64];
     const char *name = own;
     shmc_channel *channel;
-    sigset_t before;
     pid_t pid;
     int status = EXIT_FAILURE;
 
-    if (setvbuf(stdout, NULL, _IOLBF, BUFSIZ) != 0 || hold_signals(&before) == -1) {
+    if (setvbuf(stdout, NULL, _IOLBF, BUFSIZ) != 0 || catch_signals() == -1) {
         fprintf(stderr, "channel: cannot set up output and signals\n");
         return EXIT_FAILURE;
     }
@@ -135,29 +144,27 @@ int main(int argc, char **argv)
     else
         snprintf(own, sizeof own, "posix:/channel-%ld", (long)getpid());
 
-    /* The client may come first, and make the channel: this one waits for it. */
-    pid = start_client(name, 0);
-    if (pid == -1)
-        return EXIT_FAILURE;
-    channel = shmc_channel_open(name, CAPACITY, SHMC_CREATE | SHMC_RECV, 0600);
+    channel = shmc_channel_open(name, CAPACITY, SHMC_CREATE | SHMC_RECV | SHMC_INTR, 0600);
     if (channel == NULL) {
         perror("server: open");
-    } else {
+        return EXIT_FAILURE;
+    }
+    pid = start_client(name, 0);
+    if (pid != -1)
         status = server(channel, name, pid);
-        if (shmc_channel_close(channel) == -1) {
-            perror("server: close");
-            status = EXIT_FAILURE;
-        }
+    if (shmc_channel_close(channel) == -1) {
+        perror("server: close");
+        status = EXIT_FAILURE;
     }
     if (shmc_remove(name) == -1) {
         perror("server: remove");
         status = EXIT_FAILURE;
     }
 
-    /* A signal that came meanwhile ends the program here. */
-    if (sigprocmask(SIG_SETMASK, &before, NULL) == -1) {
-        perror("server: sigprocmask");
-        return EXIT_FAILURE;
+    /* The shell is to see that a signal has ended the program. */
+    if (interrupted != 0) {
+        signal(interrupted, SIG_DFL);
+        raise(interrupted);
     }
     return ferror(stdout) ? EXIT_FAILURE : status;
 }

@@ -19,37 +19,49 @@
 #include "shmcomm.h"
 
 #define SIZE 256
-#define PATIENCE 5000 /* milliseconds */
+
+static volatile sig_atomic_t interrupted; /* by this signal; 0: not yet */
+
+static void interrupt(int signal)
+{
+    interrupted = signal;
+}
 
 /*
- * A semaphore outlives its programs until somebody removes it. So while there is
- * one, a signal must not end this program: it is held back until all is done,
- * and each wait has its end.
+ * A semaphore outlives its programs until somebody removes it. So a signal does not end this program
+ * at once: it ends the wait (SHMC_INTR), and the program cleans up.
  */
-static int hold_signals(sigset_t *before)
+static int catch_signals(void)
 {
     /* Ctrl-C, kill, the terminal closed, nobody reads our output any more */
     const int signals[] = {SIGINT, SIGTERM, SIGHUP, SIGPIPE};
-    sigset_t held;
+    struct sigaction action;
 
-    if (sigemptyset(&held) == -1)
+    memset(&action, 0, sizeof action);
+    action.sa_handler = interrupt;
+    action.sa_flags = SA_RESTART; /* for printf; shmc_sem_wait ends all the same */
+    if (sigemptyset(&action.sa_mask) == -1)
         return -1;
     for (size_t i = 0; i < sizeof signals / sizeof signals[0]; i++) {
-        if (sigaddset(&held, signals[i]) == -1)
+        if (sigaction(signals[i], &action, NULL) == -1)
             return -1;
     }
-    return sigprocmask(SIG_BLOCK, &held, before);
+    return 0;
 }
 
-
-/* P: wait until the buffer is ours. */
+/*
+ * P: wait until the buffer is ours. A signal that comes after the first line here and before the wait
+ * does not end it; but the other process gives the semaphore back soon, or dies.
+ */
 static int take(shmc_sem *semaphore, const char *who)
 {
-    if (shmc_sem_wait(semaphore, PATIENCE) == -1) {
+    if (interrupted == 0 && shmc_sem_wait(semaphore, -1) == 0)
+        return 0;
+    if (interrupted != 0)
+        fprintf(stderr, "%s: stops, because of signal %d\n", who, (int)interrupted);
+    else
         perror(who);
-        return -1;
-    }
-    return 0;
+    return -1;
 }
 
 /* V: the next one may have it. */
@@ -92,16 +104,18 @@ static int child(shmc_sem *semaphore, char *buffer)
 
 static int parent(shmc_sem *semaphore, char *buffer, pid_t other)
 {
+    int failed = 0;
     int status;
 
-    for (int i = 0; i < 3; i++) {
-        if (append(semaphore, buffer, "parent", 'p') == -1)
-            return EXIT_FAILURE;
-    }
+    for (int i = 0; i < 3 && !failed; i++)
+        failed = append(semaphore, buffer, "parent", 'p') == -1;
+    /* Also after a failure: the semaphore stays until the child has ended. */
     if (waitpid(other, &status, 0) == -1) {
         perror("parent: waitpid");
         return EXIT_FAILURE;
     }
+    if (failed)
+        return EXIT_FAILURE;
     if (!WIFSIGNALED(status)) {
         fprintf(stderr, "parent: the child has not been killed\n");
         return EXIT_FAILURE;
@@ -115,11 +129,10 @@ int main(int argc, char **argv)
     const char *name = argc > 1 ? argv[1] : "sysv:.#83";
     shmc_segment *segment;
     shmc_sem *semaphore;
-    sigset_t before;
     pid_t other;
     int status;
 
-    if (setvbuf(stdout, NULL, _IOLBF, BUFSIZ) != 0 || hold_signals(&before) == -1) {
+    if (setvbuf(stdout, NULL, _IOLBF, BUFSIZ) != 0 || catch_signals() == -1) {
         fprintf(stderr, "semaphore: cannot set up output and signals\n");
         return EXIT_FAILURE;
     }
@@ -128,7 +141,7 @@ int main(int argc, char **argv)
         perror("anon:");
         return EXIT_FAILURE;
     }
-    semaphore = shmc_sem_open(name, 1, SHMC_CREATE | SHMC_EXCL, 0600);
+    semaphore = shmc_sem_open(name, 1, SHMC_CREATE | SHMC_EXCL | SHMC_INTR, 0600);
     if (semaphore == NULL) {
         perror(name);
         if (errno == EEXIST)
@@ -156,10 +169,10 @@ int main(int argc, char **argv)
         status = EXIT_FAILURE;
     }
 
-    /* A signal that came meanwhile ends the program here. */
-    if (sigprocmask(SIG_SETMASK, &before, NULL) == -1) {
-        perror("sigprocmask");
-        return EXIT_FAILURE;
+    /* The shell is to see that a signal has ended the program. */
+    if (interrupted != 0) {
+        signal(interrupted, SIG_DFL);
+        raise(interrupted);
     }
     return ferror(stdout) ? EXIT_FAILURE : status;
 }

@@ -78,6 +78,8 @@ extern "C" {
  * COMM_RECLAIM=1 in the environment: instead of EEXIST, replaces a segment
  * that is left over, which is one of the caller's own that nobody has attached
  * and whose creator has ended; when in doubt, it stays.
+ * COMM_MODE=0600 in the environment, or another octal mode: the new segment's
+ * permission bits instead of 0666.
  *
  * Thread-safe. After fork(2) usable in parent and child. Not
  * async-signal-safe, since failures are printed through stdio.
@@ -94,7 +96,9 @@ int create_shm(int size);
  *   -2  EINVAL  there is no segment with this key
  *
  * COMM_WAIT_MS=n in the environment: where there is no segment (or no path)
- * yet, waits up to n milliseconds for it, also through signals.
+ * yet, waits up to n milliseconds for it, also through signals. A program that
+ * looks for an old segment before it creates its own waits in vain, each time
+ * that there is none: set it for the other programs alone.
  *
  * Thread, fork and signal safety: as create_shm.
  */

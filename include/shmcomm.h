@@ -276,7 +276,7 @@ typedef struct shmc_channel_info {
  *   EDQUOT, EINTR, EIO, ENODEV, ENXIO, EOPNOTSUPP, EOVERFLOW, ETXTBSY
  *                 from the file system, as open(2), posix_fallocate(3), mmap(2)
  *   EMFILE, ENFILE  too many open files
- *   EIDRM         a sysv:id: that is removed
+ *   EINVAL, EIDRM a sysv:id: that is gone
  *   EBUSY         others made and removed it the whole time, or somebody holds its flock(2)
  *
  * Thread-safe. Not async-signal-safe. A child of fork(2) has the segment too; exec(2) detaches.
@@ -469,13 +469,15 @@ const char *shmc_version(void);
  *
  * name: a sysv: name, by the grammar at the top of this header.
  * value: the first value of a new semaphore, 0 to 32767: 1 for a lock.
- * flags: 0 or any of SHMC_CREATE, SHMC_EXCL, SHMC_EVENTS. An existing semaphore stays what it is
- * (its value and mode too), and is opened as such also without SHMC_EVENTS and SHMC_CREATE.
+ * flags: 0 or any of SHMC_CREATE, SHMC_EXCL, SHMC_EVENTS, SHMC_INTR. An existing semaphore stays
+ * what it is (its value and mode too), and is opened as such also without SHMC_EVENTS and
+ * SHMC_CREATE. SHMC_INTR holds for this handle alone.
  * mode: permission bits of a new semaphore; who uses it needs to read and write (0600: the owner
  * alone).
  *
  * A semaphore is there with its first value or not at all, at whatever moment its creator is
- * killed; nobody waits for a creator.
+ * killed; nobody waits for a creator. A set of semaphores that another program made is never
+ * changed or removed, also one that has no value yet.
  *
  * Returns the semaphore; NULL on failure, with errno:
  *   EINVAL        the name, a flag, a value below 0, or a mode beyond 0777; SHMC_EXCL without
@@ -505,11 +507,18 @@ struct shmc_sem *shmc_sem_open(const char *name, int value, int flags, mode_t mo
 /**
  * Takes one from the semaphore, and waits until there is one.
  *
- * timeout_ms: how long, in milliseconds of a clock that is never set: -1 for ever, 0 not at all. A
- * signal handler that runs meanwhile neither ends the wait nor makes it longer.
+ * timeout_ms: how long, in milliseconds of a clock that is never set: -1 for ever, 0 not at all.
+ * Without SHMC_INTR, a signal handler that runs meanwhile neither ends the wait nor makes it longer.
+ *
+ * With SHMC_INTR, a signal handler that runs in the waiting thread ends the wait, with or without
+ * SA_RESTART. The kernel also ends it when a stopped process continues (SIGCONT), so let the
+ * handler set a flag, and look at the flag after EINTR. A handler that runs after the program has
+ * looked at its flag and before the wait begins does not end that wait: where the signal comes only
+ * once, use a timeout, or let the handler post an event (SHMC_EVENTS) to the semaphore.
  *
  * Returns 0; -1 on failure, with errno:
  *   ETIMEDOUT  there was none in time
+ *   EINTR      SHMC_INTR, and a signal handler has run; nothing is taken
  *   EIDRM      the semaphore is removed, also while waiting
  *   EINVAL     sem is NULL
  *   EACCES     the mode does not permit it
@@ -523,7 +532,8 @@ struct shmc_sem *shmc_sem_open(const char *name, int value, int flags, mode_t mo
  *
  * sem is NULL or open.
  */
-int shmc_sem_wait(struct shmc_sem *sem, int timeout_ms);
+int shmc_sem_wait(struct shmc_sem *sem,
+                  int timeout_ms);
 
 /**
  * Gives one back to the semaphore, or, with SHMC_EVENTS, tells of an event.
@@ -583,7 +593,7 @@ int shmc_sem_close(struct shmc_sem *sem);
  *   ELOOP, ENOTDIR, EIO, ENOMEM  as stat(2)
  *   ENOSYS        the kernel, or a sandbox, lacks System V semaphores
  *   EACCES, EPERM  not permitted
- *   EIDRM         it is gone
+ *   EIDRM         a sysv:id: that is gone
  *
  * Thread-safe. Async-signal-safe. Follows semctl(2) with IPC_RMID.
  *
@@ -658,10 +668,22 @@ int shmc_mutex_unlock(struct shmc_mutex *mutex);
 /**
  * Sleeps while a word of shared memory is as expected, until shmc_wake.
  *
- * word: in memory that is shared between the processes, or between threads; it may be mapped for
- * reading only.
+ * word: 32 bits, aligned to 4 bytes, in memory that is shared between the processes, or between
+ * threads; it may be mapped for reading only. Its type may be uint32_t or int, volatile, _Atomic, or
+ * std::atomic.
+ * expected: the value that the program has read, for which it waits to change.
  * timeout_ms: how long, in milliseconds of a clock that is never set: -1 for ever, 0 not at all. A
  * signal handler that runs meanwhile neither ends the wait nor makes it longer.
+ *
+ * Read the word once in each turn of a loop, as an atomic object: the compiler may read a plain one
+ * just once, and what another process wrote before it changed the word may not be visible yet.
+ *
+ *   while ((value = atomic_load(&word)) == 0)      C11, _Atomic uint32_t word
+ *   while ((value = word.load()) == 0)             C++11, std::atomic<uint32_t> word
+ *   while ((value = __atomic_load_n(&word, __ATOMIC_ACQUIRE)) == 0)   gcc, clang: another word
+ *       shmc_wait(&word, 0, -1);
+ *
+ * Change it with atomic_store, store or __atomic_store_n, then call shmc_wake.
  *
  * Returns 0 when the word is not as expected, or a wake came; that may happen early, so look at the
  * word again. -1 on failure, with errno:
@@ -672,7 +694,9 @@ int shmc_mutex_unlock(struct shmc_mutex *mutex);
  *
  * Thread-safe. Async-signal-safe. Follows futex(2).
  */
-int shmc_wait(const uint32_t *word, uint32_t expected, int timeout_ms);
+int shmc_wait(const volatile void *word,
+              uint32_t expected,
+              int timeout_ms);
 
 /**
  * Wakes who sleeps on the word in shmc_wait. Change the word first, then wake.
@@ -686,7 +710,7 @@ int shmc_wait(const uint32_t *word, uint32_t expected, int timeout_ms);
  *
  * Thread-safe. Async-signal-safe. Follows futex(2).
  */
-int shmc_wake(const uint32_t *word, int how_many);
+int shmc_wake(const volatile void *word, int how_many);
 
 /**
  * Opens one end of a message channel: posix: and file: names. Messages are kept in order, each

@@ -10,7 +10,7 @@ use shmcomm_core::channel::{Channel, Options, Side};
 use shmcomm_core::{Error, heap};
 
 use crate::errno;
-use crate::segment::{SHMC_CREATE, SHMC_EXCL, parse};
+use crate::segment::{SHMC_CREATE, SHMC_EXCL, SHMC_INTR, parse};
 
 /// Of shmc_channel_open: the sending end.
 pub const SHMC_SEND: c_int = 256;
@@ -72,7 +72,7 @@ pub unsafe extern "C" fn shmc_channel_open(
     flags: c_int,
     mode: mode_t,
 ) -> *mut shmc_channel {
-    const ALL: c_int = SHMC_CREATE | SHMC_EXCL | SHMC_SEND | SHMC_RECV | SHMC_SHARED;
+    const ALL: c_int = SHMC_CREATE | SHMC_EXCL | SHMC_INTR | SHMC_SEND | SHMC_RECV | SHMC_SHARED;
     let side = match flags & (SHMC_SEND | SHMC_RECV) {
         SHMC_SEND => Some(Side::Sender),
         SHMC_RECV => Some(Side::Receiver),
@@ -88,6 +88,7 @@ pub unsafe extern "C" fn shmc_channel_open(
         create: flags & SHMC_CREATE != 0,
         exclusive: flags & SHMC_EXCL != 0,
         shared: flags & SHMC_SHARED != 0,
+        interruptible: flags & SHMC_INTR != 0,
     };
     errno::handle(|| {
         // SAFETY: the caller's promise.

@@ -25,6 +25,8 @@ use shmcomm_core::{Call, Error};
 /// COMM_RECLAIM=1 in the environment: instead of EEXIST, replaces a segment
 /// that is left over, which is one of the caller's own that nobody has attached
 /// and whose creator has ended; when in doubt, it stays.
+/// COMM_MODE=0600 in the environment, or another octal mode: the new segment's
+/// permission bits instead of 0666.
 ///
 /// Thread-safe. After fork(2) usable in parent and child. Not
 /// async-signal-safe, since failures are printed through stdio.
@@ -46,7 +48,9 @@ pub extern "C" fn create_shm(size: c_int) -> c_int {
 ///   -2  EINVAL  there is no segment with this key
 ///
 /// COMM_WAIT_MS=n in the environment: where there is no segment (or no path)
-/// yet, waits up to n milliseconds for it, also through signals.
+/// yet, waits up to n milliseconds for it, also through signals. A program that
+/// looks for an old segment before it creates its own waits in vain, each time
+/// that there is none: set it for the other programs alone.
 ///
 /// Thread, fork and signal safety: as create_shm.
 #[unsafe(no_mangle)]

@@ -1,6 +1,8 @@
 //! What shared memory lacks, of `shmcomm.h`: semaphores, mutexes, wait and wake.
 #![allow(non_camel_case_types)]
 
+// build.rs writes it as `volatile void`, to which C and C++ convert a pointer to any word.
+use core::ffi::c_void as volatile_void;
 use core::ffi::{c_char, c_int};
 use core::ptr::NonNull;
 
@@ -10,7 +12,7 @@ use shmcomm_core::semaphore::{self, Kind, New};
 use shmcomm_core::{Error, Mutex, Name, Semaphore, futex, heap};
 
 use crate::errno;
-use crate::segment::{SHMC_CREATE, SHMC_EXCL, parse};
+use crate::segment::{SHMC_CREATE, SHMC_EXCL, SHMC_INTR, parse};
 
 /// For shmc_sem_open: the semaphore counts events that one process posts and another waits for.
 /// Nothing is given back or taken back when one of them dies.
@@ -38,13 +40,15 @@ const _: () = assert!(size_of::<shmc_mutex>() == size_of::<Mutex>());
 ///
 /// name: a sysv: name, by the grammar at the top of this header.
 /// value: the first value of a new semaphore, 0 to 32767: 1 for a lock.
-/// flags: 0 or any of SHMC_CREATE, SHMC_EXCL, SHMC_EVENTS. An existing semaphore stays what it is
-/// (its value and mode too), and is opened as such also without SHMC_EVENTS and SHMC_CREATE.
+/// flags: 0 or any of SHMC_CREATE, SHMC_EXCL, SHMC_EVENTS, SHMC_INTR. An existing semaphore stays
+/// what it is (its value and mode too), and is opened as such also without SHMC_EVENTS and
+/// SHMC_CREATE. SHMC_INTR holds for this handle alone.
 /// mode: permission bits of a new semaphore; who uses it needs to read and write (0600: the owner
 /// alone).
 ///
 /// A semaphore is there with its first value or not at all, at whatever moment its creator is
-/// killed; nobody waits for a creator.
+/// killed; nobody waits for a creator. A set of semaphores that another program made is never
+/// changed or removed, also one that has no value yet.
 ///
 /// Returns the semaphore; NULL on failure, with errno:
 ///   EINVAL        the name, a flag, a value below 0, or a mode beyond 0777; SHMC_EXCL without
@@ -84,7 +88,8 @@ pub unsafe extern "C" fn shmc_sem_open(
 
 fn open(name: Name<'_>, value: c_int, flags: c_int, mode: mode_t) -> Result<Semaphore, Error> {
     let has = |flag| flags & flag != 0;
-    if has(!(SHMC_CREATE | SHMC_EXCL | SHMC_EVENTS)) || (has(SHMC_EXCL) && !has(SHMC_CREATE)) {
+    let other = !(SHMC_CREATE | SHMC_EXCL | SHMC_EVENTS | SHMC_INTR);
+    if has(other) || (has(SHMC_EXCL) && !has(SHMC_CREATE)) {
         return Err(Error::INVALID);
     }
     let kind = if has(SHMC_EVENTS) {
@@ -92,29 +97,40 @@ fn open(name: Name<'_>, value: c_int, flags: c_int, mode: mode_t) -> Result<Sema
     } else {
         Kind::Places
     };
-    if has(SHMC_CREATE) {
+    let semaphore = if has(SHMC_CREATE) {
         let new = New {
             value,
             mode,
             exclusive: has(SHMC_EXCL),
             kind,
         };
-        return Semaphore::create(name, new);
-    }
-    let semaphore = Semaphore::open(name)?;
+        Semaphore::create(name, new)?
+    } else {
+        Semaphore::open(name)?
+    };
     if has(SHMC_EVENTS) && semaphore.kind() != kind {
         return Err(Error::INVALID);
     }
-    Ok(semaphore)
+    Ok(match has(SHMC_INTR) {
+        true => semaphore.interruptible(),
+        false => semaphore,
+    })
 }
 
 /// Takes one from the semaphore, and waits until there is one.
 ///
-/// timeout_ms: how long, in milliseconds of a clock that is never set: -1 for ever, 0 not at all. A
-/// signal handler that runs meanwhile neither ends the wait nor makes it longer.
+/// timeout_ms: how long, in milliseconds of a clock that is never set: -1 for ever, 0 not at all.
+/// Without SHMC_INTR, a signal handler that runs meanwhile neither ends the wait nor makes it longer.
+///
+/// With SHMC_INTR, a signal handler that runs in the waiting thread ends the wait, with or without
+/// SA_RESTART. The kernel also ends it when a stopped process continues (SIGCONT), so let the
+/// handler set a flag, and look at the flag after EINTR. A handler that runs after the program has
+/// looked at its flag and before the wait begins does not end that wait: where the signal comes only
+/// once, use a timeout, or let the handler post an event (SHMC_EVENTS) to the semaphore.
 ///
 /// Returns 0; -1 on failure, with errno:
 ///   ETIMEDOUT  there was none in time
+///   EINTR      SHMC_INTR, and a signal handler has run; nothing is taken
 ///   EIDRM      the semaphore is removed, also while waiting
 ///   EINVAL     sem is NULL
 ///   EACCES     the mode does not permit it
@@ -199,7 +215,7 @@ pub unsafe extern "C" fn shmc_sem_close(sem: *mut shmc_sem) -> c_int {
 ///   ELOOP, ENOTDIR, EIO, ENOMEM  as stat(2)
 ///   ENOSYS        the kernel, or a sandbox, lacks System V semaphores
 ///   EACCES, EPERM  not permitted
-///   EIDRM         it is gone
+///   EIDRM         a sysv:id: that is gone
 ///
 /// Thread-safe. Async-signal-safe. Follows semctl(2) with IPC_RMID.
 ///
@@ -288,10 +304,22 @@ pub unsafe extern "C" fn shmc_mutex_unlock(mutex: *mut shmc_mutex) -> c_int {
 
 /// Sleeps while a word of shared memory is as expected, until shmc_wake.
 ///
-/// word: in memory that is shared between the processes, or between threads; it may be mapped for
-/// reading only.
+/// word: 32 bits, aligned to 4 bytes, in memory that is shared between the processes, or between
+/// threads; it may be mapped for reading only. Its type may be uint32_t or int, volatile, _Atomic, or
+/// std::atomic.
+/// expected: the value that the program has read, for which it waits to change.
 /// timeout_ms: how long, in milliseconds of a clock that is never set: -1 for ever, 0 not at all. A
 /// signal handler that runs meanwhile neither ends the wait nor makes it longer.
+///
+/// Read the word once in each turn of a loop, as an atomic object: the compiler may read a plain one
+/// just once, and what another process wrote before it changed the word may not be visible yet.
+///
+///   while ((value = atomic_load(&word)) == 0)      C11, _Atomic uint32_t word
+///   while ((value = word.load()) == 0)             C++11, std::atomic<uint32_t> word
+///   while ((value = __atomic_load_n(&word, __ATOMIC_ACQUIRE)) == 0)   gcc, clang: another word
+///       shmc_wait(&word, 0, -1);
+///
+/// Change it with atomic_store, store or __atomic_store_n, then call shmc_wake.
 ///
 /// Returns 0 when the word is not as expected, or a wake came; that may happen early, so look at the
 /// word again. -1 on failure, with errno:
@@ -302,11 +330,11 @@ pub unsafe extern "C" fn shmc_mutex_unlock(mutex: *mut shmc_mutex) -> c_int {
 ///
 /// Thread-safe. Async-signal-safe. Follows futex(2).
 #[unsafe(no_mangle)]
-pub extern "C" fn shmc_wait(word: *const u32, expected: u32, timeout_ms: c_int) -> c_int {
+pub extern "C" fn shmc_wait(word: *const volatile_void, expected: u32, timeout_ms: c_int) -> c_int {
     if word.is_null() {
         return errno::failed(Error::INVALID);
     }
-    errno::done(futex::wait_at(word, expected, timeout_ms))
+    errno::done(futex::wait_at(word.cast(), expected, timeout_ms))
 }
 
 /// Wakes who sleeps on the word in shmc_wait. Change the word first, then wake.
@@ -320,11 +348,11 @@ pub extern "C" fn shmc_wait(word: *const u32, expected: u32, timeout_ms: c_int) 
 ///
 /// Thread-safe. Async-signal-safe. Follows futex(2).
 #[unsafe(no_mangle)]
-pub extern "C" fn shmc_wake(word: *const u32, how_many: c_int) -> c_int {
+pub extern "C" fn shmc_wake(word: *const volatile_void, how_many: c_int) -> c_int {
     if word.is_null() {
         return errno::failed(Error::INVALID);
     }
-    errno::result(futex::wake_at(word, how_many))
+    errno::result(futex::wake_at(word.cast(), how_many))
 }
 
 /// # Safety

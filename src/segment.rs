@@ -140,7 +140,7 @@ impl From<Info> for shmc_segment_info {
 ///   EDQUOT, EINTR, EIO, ENODEV, ENXIO, EOPNOTSUPP, EOVERFLOW, ETXTBSY
 ///                 from the file system, as open(2), posix_fallocate(3), mmap(2)
 ///   EMFILE, ENFILE  too many open files
-///   EIDRM         a sysv:id: that is removed
+///   EINVAL, EIDRM a sysv:id: that is gone
 ///   EBUSY         others made and removed it the whole time, or somebody holds its flock(2)
 ///
 /// Thread-safe. Not async-signal-safe. A child of fork(2) has the segment too; exec(2) detaches.

@@ -1,4 +1,5 @@
-//! The three aids, `COMM_RECLAIM`, `COMM_WAIT_MS` and `COMM_EXPLAIN`, each off unless it is set.
+//! The aids, `COMM_RECLAIM`, `COMM_WAIT_MS`, `COMM_MODE` and `COMM_EXPLAIN`, each off unless it is
+//! set.
 
 mod support;
 
@@ -364,6 +365,59 @@ fn waiting_is_only_for_what_may_come() {
     assert_eq!(support::stdout(&output), "get: -1\nerrno: 20\n");
 }
 
+#[test]
+fn a_new_segment_gets_the_mode_that_is_set() {
+    let driver = Driver::new();
+    let mode = || support::segment(driver.sandbox.key()).unwrap().mode;
+    for (variable, expected) in [
+        ("", 0o666),
+        ("COMM_MODE=0600", 0o600),
+        ("COMM_MODE=640", 0o640),
+        ("COMM_MODE=0", 0),
+        ("COMM_MODE=0777", 0o777),
+        ("COMM_MODE=9", 0o666),
+    ] {
+        let output = driver.run(variable, &["create", "64"]);
+        assert_eq!(support::stdout(&output), "create: an id\n", "{variable}");
+        assert_eq!(mode(), expected, "{variable}");
+        let mut replace = driver.command(variable, &["create", "8"]);
+        support::run(replace.env("COMM_RECLAIM", "1"));
+        assert_eq!(mode(), expected, "{variable}, replaced");
+        // The mode is for new segments: nobody creates by get, and what is there stays as it is.
+        driver.run("COMM_MODE=0604", &["get"]);
+        assert_eq!(mode(), expected, "{variable}, found");
+        let id = driver.id().to_string();
+        driver.run(variable, &["id", &id, "destroy"]);
+        let output = driver.run(variable, &["get", "errno"]);
+        assert_eq!(support::stdout(&output), "get: -2\nerrno: 22\n");
+        assert_eq!(driver.sandbox.segments(), []);
+    }
+}
+
+#[test]
+fn the_mode_keeps_others_out() {
+    if !support::is_root() {
+        return support::skip("only root can be another user");
+    }
+    let driver = Driver::new();
+    driver.run("COMM_MODE=0600", &["create", "64"]);
+    let id = driver.id();
+    // SAFETY: the calls take no pointers but NULL; the child makes only these.
+    let status = unsafe {
+        let child = libc::fork();
+        if child == 0 {
+            let refused = libc::setuid(support::NOBODY) == 0
+                && libc::shmat(id, std::ptr::null(), 0).addr() == usize::MAX
+                && *libc::__errno_location() == libc::EACCES;
+            libc::_exit(i32::from(!refused));
+        }
+        let mut status = 1;
+        assert_eq!(libc::waitpid(child, &mut status, 0), child);
+        status
+    };
+    assert_eq!(status, 0);
+}
+
 /// That the last line on stderr is an explanation that names all these, and that without
 /// `COMM_EXPLAIN` all is the same but for that line.
 fn assert_explained(command: &mut Command, parts: &[&str]) {
@@ -408,6 +462,45 @@ fn paths_without_a_key_are_explained() {
     std::os::unix::fs::symlink(&circle, &circle).unwrap();
     driver.assert_path_explained(&circle, &["cannot be followed", "40"]);
     driver.assert_path_explained(Path::new(&"x".repeat(256)), &["cannot be followed", "36"]);
+}
+
+#[test]
+fn a_relative_path_is_explained_with_its_directory() {
+    let driver = Driver::new();
+    let directory = fs::canonicalize(driver.sandbox.path()).unwrap();
+    let shown = format!("\"missing\" in the directory \"{}\"", directory.display());
+    let relative = |path: &str, arguments: &[&str]| {
+        let mut command = driver.command("", arguments);
+        command.env("COMM_PATH_NAME", path).current_dir(&directory);
+        command
+    };
+    let mut command = relative("missing", &["create", "8", "errno"]);
+    assert_explained(&mut command, &[&shown, "does not exist"]);
+    let shown = format!("\".\" in the directory \"{}\"", directory.display());
+    assert_explained(&mut relative(".", &["get"]), &[&shown, "no segment"]);
+    // The directory of the call, not that of the first one.
+    let shown = "\"missing\" in the directory \"/\"";
+    let mut command = relative("missing", &["chdir", "/", "create", "8"]);
+    assert_explained(&mut command, &[shown]);
+
+    let gone = driver.sandbox.join("gone");
+    fs::create_dir(&gone).unwrap();
+    let mut command = driver.sandbox.command("sh");
+    command.args(["-c", r#"cd "$1" && rmdir "$1" && exec "$0" create 8"#]);
+    command.arg(&driver.program).arg(&gone);
+    command
+        .env("COMM_PATH_NAME", "missing")
+        .env("COMM_EXPLAIN", "1");
+    let stderr = support::stderr(&support::run(&mut command));
+    assert!(
+        stderr.contains("\"missing\" in a directory that has no path"),
+        "{stderr}"
+    );
+    // A path from the root says all.
+    let missing = directory.join("missing");
+    let mut command = driver.command("COMM_EXPLAIN=1", &["create", "8"]);
+    let stderr = support::stderr(&support::run(command.env("COMM_PATH_NAME", missing)));
+    assert!(!stderr.contains("in the directory"), "{stderr}");
 }
 
 #[test]

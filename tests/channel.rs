@@ -1,51 +1,17 @@
-//! What a channel promises while everybody lives: order, wholeness, waiting, who may hold an end.
+//! What a channel promises while everybody lives: order, wholeness, who may hold an end.
 
 mod support;
 
-use std::io::{BufRead, BufReader};
-use std::process::Stdio;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use support::Link;
+use support::channel::{ChannelDriver, failed, output_of};
 use support::driver::Driver;
-use support::{Child, Link};
-
-impl Driver {
-    fn new() -> Self {
-        Self::build("channel.c", Link::Static)
-    }
-
-    fn names(&self) -> [String; 2] {
-        [self.posix(), self.file()]
-    }
-
-    /// Starts a process and waits until it has come to `pause`.
-    fn start(&self, arguments: &[&str]) -> Child {
-        let mut child = Child::start(&mut self.command(arguments));
-        let mut lines = BufReader::new(child.0.stdout.take().unwrap()).lines();
-        assert!(lines.any(|line| line.unwrap() == "pause"), "{arguments:?}");
-        child
-    }
-
-    fn spawn(&self, arguments: &[&str]) -> std::process::Child {
-        self.command(arguments)
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap()
-    }
-}
-
-fn output(child: std::process::Child) -> String {
-    support::stdout(&child.wait_with_output().unwrap())
-}
-
-fn failed(call: &str, errno: i32) -> String {
-    format!("{call}: errno {errno}\n")
-}
 
 #[test]
 fn messages_stay_until_they_are_received() {
-    let driver = Driver::new();
+    let driver = ChannelDriver::new();
     for name in driver.names() {
         let sent = driver.run(&[
             "open", &name, "0", "sc", "0600", "send", "one", "0", "close",
@@ -77,7 +43,7 @@ fn messages_stay_until_they_are_received() {
 
 #[test]
 fn messages_are_written_and_read_in_place() {
-    let driver = Driver::new();
+    let driver = ChannelDriver::new();
     for name in driver.names() {
         let open = ["open", &name, "4096", "sc", "0600"];
         let rest = [
@@ -106,7 +72,7 @@ fn messages_are_written_and_read_in_place() {
 
 #[test]
 fn a_channel_holds_what_it_says() {
-    let driver = Driver::new();
+    let driver = ChannelDriver::new();
     for name in driver.names() {
         let longest = (4096 - 16).to_string();
         let open = ["open", &name, "4096", "sc", "0600"];
@@ -153,7 +119,7 @@ fn a_channel_holds_what_it_says() {
 
 #[test]
 fn either_side_may_come_first_and_make_it() {
-    let driver = Driver::new();
+    let driver = ChannelDriver::new();
     for name in driver.names() {
         for (first, second) in [("sc", "rc"), ("rc", "sc")] {
             let arguments = |flags: &str| -> Vec<String> {
@@ -173,7 +139,7 @@ fn either_side_may_come_first_and_make_it() {
             let first = run(first);
             thread::sleep(Duration::from_millis(50));
             let second = run(second);
-            let both = output(first) + &output(second);
+            let both = output_of(first) + &output_of(second);
             assert!(both.contains("recv: \"hello\"\n"), "{both}");
             assert!(both.contains("send: ok\n"), "{both}");
             driver.run(&["remove", &name]);
@@ -183,7 +149,7 @@ fn either_side_may_come_first_and_make_it() {
 
 #[test]
 fn capacity_is_as_asked_or_larger() {
-    let driver = Driver::new();
+    let driver = ChannelDriver::new();
     for name in driver.names() {
         let made = driver.run(&["open", &name, "5000", "sc", "0600", "stat"]);
         assert!(made.contains("capacity 8192 "), "{made}");
@@ -204,7 +170,7 @@ fn capacity_is_as_asked_or_larger() {
 
 #[test]
 fn an_end_is_held_by_one_or_shared() {
-    let driver = Driver::new();
+    let driver = ChannelDriver::new();
     for name in driver.names() {
         for side in ["s", "r"] {
             let create = format!("{side}c");
@@ -215,7 +181,7 @@ fn an_end_is_held_by_one_or_shared() {
             let mut holder = driver.start(&["open", &name, "0", &create, "0600", "pause"]);
             assert_eq!(open(side), busy);
             assert_eq!(open(&shared), busy);
-            holder.0.kill().unwrap();
+            holder.child.0.kill().unwrap();
             // Free at once, though the dead one is not reaped yet.
             let begin = Instant::now();
             while open(side) == busy {
@@ -234,12 +200,11 @@ fn an_end_is_held_by_one_or_shared() {
 
 #[test]
 fn a_dead_holders_end_is_free_although_its_child_lives() {
-    let driver = Driver::new();
+    let driver = ChannelDriver::new();
     for name in driver.names() {
         for side in ["sc", "rc"] {
             let open = ["open", &name, "0", side, "0600", "sleeper", "5", "pause"];
-            let mut holder = driver.start(&open);
-            holder.kill();
+            driver.start(&open).kill();
             let again = driver.run(&["open", &name, "0", side, "0600"]);
             assert_eq!(again, "open: ok\n", "{side}");
             driver.run(&["remove", &name]);
@@ -249,7 +214,7 @@ fn a_dead_holders_end_is_free_although_its_child_lives() {
 
 #[test]
 fn a_child_cannot_use_an_inherited_handle_but_its_own() {
-    let driver = Driver::new();
+    let driver = ChannelDriver::new();
     let name = &driver.object.name();
     let refused = |call| failed(call, libc::EPERM);
     let sender = [
@@ -271,135 +236,40 @@ fn a_child_cannot_use_an_inherited_handle_but_its_own() {
     assert_eq!(output, format!("open: ok\n{calls}close: ok\nopen: ok\n"));
 }
 
+/// A child of a bare clone(2) runs no handler of fork.
 #[test]
-fn waiting_ends_by_a_message_by_time_or_because_the_other_is_gone() {
-    let driver = Driver::new();
+fn a_child_of_clone_is_refused_too() {
+    let driver = ChannelDriver::new();
     let name = &driver.object.name();
-    let timed = |arguments: &[&str]| {
-        let begin = Instant::now();
-        (driver.run(arguments), begin.elapsed())
-    };
-    // Before a first one has come, it waits.
-    let (output, time) = timed(&["open", name, "4096", "rc", "0600", "recv", "300"]);
-    assert_eq!(
-        output,
-        format!("open: ok\n{}", failed("recv", libc::ETIMEDOUT))
-    );
-    assert!(
-        time >= Duration::from_millis(300) && time < Duration::from_secs(10),
-        "{time:?}"
-    );
-    let (output, time) = timed(&["open", name, "0", "r", "0", "recv", "0"]);
-    assert_eq!(
-        output,
-        format!("open: ok\n{}", failed("recv", libc::EAGAIN))
-    );
-    assert!(time < Duration::from_secs(10), "{time:?}");
-
-    // The sender has closed: after what it has sent, the receiver is told.
-    driver.run(&["open", name, "0", "s", "0", "send", "last", "0"]);
-    let receive = ["open", name, "0", "r", "0", "recv", "-1", "recv", "-1"];
-    let (output, time) = timed(&receive);
-    let gone = failed("recv", libc::EPIPE);
-    assert_eq!(output, format!("open: ok\nrecv: \"last\"\n{gone}"));
-    assert!(time < Duration::from_secs(10), "{time:?}");
-
-    // The receiver is gone: the sender is told when the channel is full.
-    let send = [
-        "open", name, "0", "s", "0", "sendn", "1", "4080", "0", "send", "x", "-1",
-    ];
-    let (output, _) = timed(&send);
-    let full = failed("send", libc::EPIPE);
-    assert_eq!(output, format!("open: ok\nsendn: 1\n{full}"));
-
-    // A new one makes it usable again.
-    let waiting = driver.spawn(&["open", name, "0", "s", "0", "pause", "send", "again", "-1"]);
-    drop(waiting);
-    let output = driver.run(&["open", name, "0", "r", "0", "recvn", "0"]);
-    assert_eq!(
-        output,
-        format!("open: ok\nrecvn: 1, errno {}\n", libc::EAGAIN)
-    );
-}
-
-#[test]
-fn a_death_ends_the_others_waiting() {
-    let driver = Driver::new();
-    let name = &driver.object.name();
-    let mut sender = driver.start(&["open", name, "4096", "sc", "0600", "pause"]);
-    let receiver = driver.spawn(&["open", name, "0", "r", "0", "recv", "-1"]);
-    thread::sleep(Duration::from_millis(200));
-    sender.kill();
-    let killed = Instant::now();
-    assert_eq!(
-        output(receiver),
-        format!("open: ok\n{}", failed("recv", libc::EPIPE))
-    );
-    assert!(
-        killed.elapsed() < Duration::from_secs(2),
-        "{:?}",
-        killed.elapsed()
-    );
-
-    let mut receiver = driver.start(&["open", name, "0", "r", "0", "pause"]);
-    let open = [
-        "open", name, "0", "s", "0", "sendn", "1", "4080", "0", "send", "x", "-1",
-    ];
-    let sender = driver.spawn(&open);
-    thread::sleep(Duration::from_millis(200));
-    receiver.kill();
-    let told = failed("send", libc::EPIPE);
-    assert_eq!(output(sender), format!("open: ok\nsendn: 1\n{told}"));
-}
-
-#[test]
-fn a_full_channel_goes_on_when_there_is_room() {
-    let driver = Driver::new();
-    let name = &driver.object.name();
-    let open = [
-        "open", name, "4096", "sc", "0600", "sendn", "1", "4080", "0", "send", "next", "5000",
-    ];
-    let sender = driver.spawn(&open);
-    thread::sleep(Duration::from_millis(200));
-    let receive = [
-        "open", name, "0", "rc", "0600", "small", "4096", "recv", "5000",
-    ];
-    assert_eq!(
-        driver.run(&receive),
-        "open: ok\nsmall: ok\nrecv: \"next\"\n"
-    );
-    assert_eq!(output(sender), "open: ok\nsendn: 1\nsend: ok\n");
-}
-
-#[test]
-fn a_stopped_side_does_not_stop_the_other() {
-    let driver = Driver::new();
-    let name = &driver.object.name();
-    let sender = driver.start(&[
-        "open", name, "0", "sc", "0600", "reserve", "x", "8", "0", "pause",
-    ]);
-    // SAFETY: a child of this test.
-    unsafe { libc::kill(sender.0.id() as i32, libc::SIGSTOP) };
-    let begin = Instant::now();
-    let receive = ["open", name, "0", "r", "0", "recv", "0", "recv", "300"];
-    let (none, late) = (
-        failed("recv", libc::EAGAIN),
-        failed("recv", libc::ETIMEDOUT),
-    );
-    assert_eq!(driver.run(&receive), format!("open: ok\n{none}{late}"));
-    assert!(begin.elapsed() < Duration::from_secs(10));
+    for flags in ["sc", "sch"] {
+        let sender = [
+            "open", name, "0", flags, "0600", "send", "one", "0", "clone", "send", "x", "0",
+            "reserve", "x", "1", "0", "commit", "1", "stat", "close",
+        ];
+        let refused = |call| failed(call, libc::EPERM);
+        let calls = ["send", "reserve", "commit", "stat"].map(refused).concat();
+        let expected = format!("open: ok\nsend: ok\n{calls}close: ok\n");
+        assert_eq!(driver.run(&sender), expected);
+        let receive = ["open", name, "0", "r", "0", "recv", "0", "recv", "0"];
+        let none = failed("recv", libc::EAGAIN);
+        assert_eq!(
+            driver.run(&receive),
+            format!("open: ok\nrecv: \"one\"\n{none}")
+        );
+        driver.run(&["remove", name]);
+    }
 }
 
 #[test]
 fn several_share_an_end_and_nothing_is_lost() {
-    let driver = Driver::new();
+    let driver = ChannelDriver::new();
     let name = &driver.object.name();
     driver.run(&["open", name, "1000000", "sch", "0600"]);
     let senders: Vec<_> = (0..4)
         .map(|_| driver.spawn(&["open", name, "0", "sh", "0", "sendn", "2000", "24", "5000"]))
         .collect();
     for sender in senders {
-        assert_eq!(output(sender), "open: ok\nsendn: 2000\n");
+        assert_eq!(output_of(sender), "open: ok\nsendn: 2000\n");
     }
     let receivers: Vec<_> = (0..4)
         .map(|_| driver.spawn(&["open", name, "0", "rh", "0", "recvn", "1000"]))
@@ -407,7 +277,7 @@ fn several_share_an_end_and_nothing_is_lost() {
     let received: u32 = receivers
         .into_iter()
         .map(|receiver| {
-            let text = output(receiver);
+            let text = output_of(receiver);
             let count = text.split("recvn: ").nth(1).expect(&text).split(',').next();
             count.unwrap().parse::<u32>().unwrap()
         })
@@ -417,7 +287,7 @@ fn several_share_an_end_and_nothing_is_lost() {
 
 #[test]
 fn what_is_no_channel_is_refused() {
-    let driver = Driver::new();
+    let driver = ChannelDriver::new();
     let name = &driver.object.name();
     for (flags, errno) in [
         ("", libc::EINVAL),

@@ -27,11 +27,11 @@ fn make_run_shows_a_whole_conversation() {
 fn a_client_that_comes_first_waits_for_its_server() {
     let Some(tour) = Tour::new() else { return };
     run(&mut tour.make(["all"]));
-    let mut client = tour.0.command(tour.0.join("client"));
+    let mut client = tour.command(tour.0.join("client"));
     client.env("COMM_WAIT_MS", PATIENCE.as_millis().to_string());
     let client = Group::start(client);
     thread::sleep(Duration::from_millis(300));
-    let server = Group::start(tour.0.command(tour.0.join("server")));
+    let server = Group::start(tour.command(tour.0.join("server")));
     let (status, output) = client.finish();
     assert!(status.success(), "{status}\n{output}");
     let (status, output) = server.finish();
@@ -43,7 +43,7 @@ fn a_client_that_comes_first_waits_for_its_server() {
 fn a_client_without_a_server_fails() {
     let Some(tour) = Tour::new() else { return };
     run(&mut tour.make(["all"]));
-    let output = tour.0.command(tour.0.join("client")).output().unwrap();
+    let output = tour.command(tour.0.join("client")).output().unwrap();
     assert_eq!(output.status.code(), Some(1));
     assert_eq!(stdout(&output), "");
     assert_eq!(stderr(&output), "shmget: Invalid argument\n");
@@ -68,9 +68,9 @@ fn a_signal_lets_both_clean_up() {
     let Some(tour) = Tour::new() else { return };
     run(&mut tour.make(["all"]));
     for signal in [libc::SIGINT, libc::SIGTERM, libc::SIGHUP] {
-        let mut server = Group::start(tour.0.command(tour.0.join("server")));
+        let mut server = Group::start(tour.command(tour.0.join("server")));
         server.wait_for("server: created");
-        let mut client = Group::start(tour.0.command(tour.0.join("client")));
+        let mut client = Group::start(tour.command(tour.0.join("client")));
         client.wait_for("client: appended");
         for (program, says) in [(client, "client: detached"), (server, "server: removed")] {
             program.signal_first(signal);
@@ -98,7 +98,7 @@ fn terminating_make_leaves_no_segment() {
 fn a_server_whose_output_nobody_reads_leaves_no_segment() {
     let Some(tour) = Tour::new() else { return };
     run(&mut tour.make(["all"]));
-    let mut command = tour.0.command(tour.0.join("server"));
+    let mut command = tour.command(tour.0.join("server"));
     let mut server = support::Child::start(command.stderr(Stdio::null()));
     let mut line = String::new();
     let mut output = BufReader::new(server.0.stdout.take().unwrap());
@@ -124,7 +124,7 @@ fn make_run_replaces_what_a_killed_server_left() {
     )
     .unwrap();
     run(Command::new("chmod").arg("+x").arg(&slow_server));
-    let mut command = tour.0.command("sh");
+    let mut command = tour.command("sh");
     command.arg(tour_file("run.sh")).arg(&slow_server);
     command
         .arg(tour.0.join("client"))
@@ -219,7 +219,7 @@ fn make_static_needs_no_shared_library() {
     for program in ["server", "client"] {
         assert!(!tour.0.join(program).exists());
     }
-    let mut command = tour.0.command("sh");
+    let mut command = tour.command("sh");
     command.arg(tour_file("run.sh"));
     for program in ["server-static", "client-static"] {
         let program = tour.0.join(program);
@@ -320,7 +320,7 @@ const HURRY: &str = r#"
 
 unsigned sleep(unsigned seconds)
 {
-    poll(0, 0, 50 * (int)seconds);
+    poll(0, 0, 10 * (int)seconds);
     return 0;
 }
 
@@ -335,7 +335,7 @@ void *shmat(int id, const void *address, int flags)
 "#;
 
 impl Tour {
-    /// One of the programs, such that a second is a twentieth of one, and that a byte behind the
+    /// One of the programs, such that a second is a hundredth of one, and that a byte behind the
     /// segment cannot be touched.
     fn hurried(&self, program: &str) -> Command {
         let source = self.0.join("hurry.c");
@@ -362,7 +362,7 @@ impl Tour {
 
     /// Kills a server in the middle of its work; returns the id of the segment that it leaves.
     fn leave_segment(&self) -> i32 {
-        let mut server = Group::start(self.0.command(self.0.join("server")));
+        let mut server = Group::start(self.command(self.0.join("server")));
         server.wait_for("server: created");
         server.signal_all(libc::SIGKILL);
         server.finish();

@@ -19,13 +19,29 @@ fn program(sandbox: &Sandbox, link: Link<'_>) -> PathBuf {
     )
 }
 
-fn withstand(command: &mut Command, seconds: &str, mode: &[&str]) {
-    let seed = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
-    let seed = seed.as_nanos().to_string();
-    let object = ObjectName::new();
-    command.arg(object.path()).args([seconds, &seed]).args(mode);
-    println!("seed {seed} {mode:?}");
-    print!("{}", support::stdout(&support::run(command)));
+/// A busy machine may make a call slow now and then, but not in each run.
+fn withstand(command: impl Fn() -> Command, patience_ms: &str, mode: &[&str]) {
+    const SLOW: i32 = 4;
+
+    for _ in 0..5 {
+        let seed = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+        let seed = seed.as_nanos().to_string();
+        let object = ObjectName::new();
+        let mut command = command();
+        command
+            .arg(object.path())
+            .args(["1", &seed, patience_ms])
+            .args(mode);
+        println!("seed {seed} {mode:?}");
+        let output = command.output().unwrap();
+        println!("{}{}", support::stdout(&output), support::stderr(&output));
+        match output.status.code() {
+            Some(0) => return,
+            Some(SLOW) => {}
+            _ => panic!("{}", output.status),
+        }
+    }
+    panic!("a call took too long, five times in a row");
 }
 
 #[test]
@@ -34,7 +50,7 @@ fn a_hostile_peer_harms_nothing_but_its_messages() {
         let sandbox = Sandbox::new();
         let program = program(&sandbox, link);
         for mode in [&[][..], &["s"]] {
-            withstand(&mut sandbox.command(&program), "1", mode);
+            withstand(|| sandbox.command(&program), "50", mode);
         }
     }
 }
@@ -47,9 +63,13 @@ fn valgrind_sees_no_harm_either() {
     let sandbox = Sandbox::new();
     let program = program(&sandbox, Link::Static);
     for mode in [&[][..], &["s"]] {
-        let mut command = sandbox.command("valgrind");
-        command.args(["-q", "--error-exitcode=99"]).arg(&program);
-        command.stdin(Stdio::null());
-        withstand(&mut command, "1", mode);
+        // How long a call takes under valgrind says nothing.
+        let command = || {
+            let mut command = sandbox.command("valgrind");
+            command.args(["-q", "--error-exitcode=99"]).arg(&program);
+            command.stdin(Stdio::null());
+            command
+        };
+        withstand(command, "5000", mode);
     }
 }

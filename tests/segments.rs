@@ -13,11 +13,16 @@ use std::{fs, thread};
 
 use support::driver::Driver;
 use support::ptrace::{Step, kill_after};
-use support::{Child, Link, NOBODY};
+use support::{Child, Link, NOBODY, Sandbox};
 
 impl Driver {
     fn new() -> Self {
         Self::build("segment.c", Link::Static)
+    }
+
+    /// One that other users can run.
+    fn for_all_users() -> Self {
+        Self::build_in(Sandbox::for_all_users(), "segment.c", Link::Static)
     }
 
     /// The names of the kinds that have lasting ones.
@@ -456,7 +461,7 @@ fn huge_pages_prefault_and_locking_do_what_they_can() {
 
 #[test]
 fn locking_more_than_is_allowed_fails_and_makes_nothing() {
-    let driver = Driver::new();
+    let driver = Driver::for_all_users();
     if !support::is_root() {
         return support::skip("only root can become a user with a limit");
     }
@@ -781,7 +786,7 @@ mod refused {
 
     #[test]
     fn another_user_gets_what_the_mode_permits() {
-        let driver = Driver::new();
+        let driver = Driver::for_all_users();
         if !support::is_root() {
             return support::skip("only root can become another user");
         }

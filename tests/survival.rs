@@ -1,5 +1,7 @@
 //! A process that is killed at any instruction of any call leaves a channel that the next process
 //! uses at once: nothing lost whose send had returned, nothing doubled but what was being received.
+//!
+//! At every instruction with `SHMCOMM_TEST_ALL`, otherwise at samples spread over the call.
 
 mod support;
 
@@ -7,11 +9,11 @@ use std::fs;
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use support::driver::Driver;
 use support::ptrace::{Step, count_behind, kill_after, kill_behind, kill_between, stop_between};
-use support::{Child, Link, Sandbox};
+use support::{Child, Link, Progress, Sandbox, timed};
 
 impl Driver {
     fn new() -> Self {
@@ -48,17 +50,13 @@ fn received(output: &str) -> Vec<&str> {
         .collect()
 }
 
-/// Attempts what the next process must have done within 200 ms. A busy machine may be slow now and
-/// then, but not each time.
-fn at_once<T>(what: &str, mut attempt: impl FnMut() -> (T, Duration)) -> T {
-    for _ in 0..5 {
-        let (result, took) = attempt();
-        if took < Duration::from_millis(200) {
-            return result;
-        }
-    }
-    panic!("{what}: the next process took more than 200 ms, five times in a row");
+/// Attempts what the next process must have done within 200 ms.
+fn at_once<T>(attempt: impl FnMut() -> (T, Duration)) -> T {
+    support::within(Duration::from_millis(200), 5, attempt)
 }
+
+/// Between two samples of a sweep that does not take every instruction.
+const EVERY: usize = 16;
 
 /// A call during which a process is killed, at each instruction in turn.
 struct Killed {
@@ -93,9 +91,7 @@ fn kill_at_each_instruction(what: &str, killed: &Killed, shared: bool) {
         }
         let mut victim = driver.process(&with_flags(killed.victim));
         let returned = kill_between(victim.stdout(Stdio::null()), instructions).unwrap();
-        let begin = Instant::now();
-        let output = driver.output(&with_flags(NEXT));
-        let took = begin.elapsed();
+        let (output, took) = timed(|| driver.output(&with_flags(NEXT)));
         let mut messages = received(&output);
         assert_eq!(
             messages.pop(),
@@ -121,8 +117,10 @@ fn kill_at_each_instruction(what: &str, killed: &Killed, shared: bool) {
         }
         ((returned, there), took)
     };
-    for instructions in 0.. {
-        let (returned, there) = at_once(what, || attempt(instructions));
+    let mut progress = Progress::new(what);
+    for instructions in support::spread(EVERY) {
+        progress.at(format_args!("instruction {instructions}"));
+        let (returned, there) = at_once(|| attempt(instructions));
         if returned {
             break;
         }
@@ -130,7 +128,12 @@ fn kill_at_each_instruction(what: &str, killed: &Killed, shared: bool) {
         *if there { &mut with } else { &mut without } += 1;
     }
     // The moment lies inside, and not at either end.
-    assert!(kills > 50, "{what}: {kills} kills");
+    let least = if support::all() {
+        50
+    } else {
+        50 / EVERY as u64
+    };
+    assert!(kills > least, "{what}: {kills} kills");
     if !matches!(killed.open, Open::Nothing) {
         assert!(
             with > 0 && without > 0,
@@ -216,7 +219,9 @@ killed_in! {
 fn send_to_one_that_sleeps() {
     let driver = Driver::new();
     let mut kills = 0;
-    for instructions in 0.. {
+    let mut progress = Progress::new("send to one that sleeps");
+    for instructions in support::spread(EVERY) {
+        progress.at(format_args!("instruction {instructions}"));
         let receive = "open NAME 4096 rc 0600 pause recv 5000 recv 5000 recv 5000";
         let mut receiver = Child::start(&mut driver.process(receive));
         let mut lines = BufReader::new(receiver.0.stdout.take().unwrap()).lines();
@@ -244,7 +249,7 @@ fn send_to_one_that_sleeps() {
         }
         kills += 1;
     }
-    assert!(kills > 50, "{kills} kills");
+    assert!(kills > 50 / EVERY, "{kills} kills");
     println!("send to one that sleeps: killed at {kills} instructions");
 }
 
@@ -254,17 +259,19 @@ fn stopped_while_it_sends() {
     let driver = Driver::new();
     let send = "open NAME 4096 sc 0600 send one 0 mark send two 0";
     let mut with = 0;
-    for instructions in 0.. {
-        let mut output = String::new();
+    let attempt = |instructions| {
+        let (mut output, mut took) = (String::new(), Duration::ZERO);
         let mut victim = driver.process(send);
         let returned = stop_between(victim.stdout(Stdio::null()), instructions, || {
             let receive = "open NAME 0 r 0 recv 0 recv 0 recv 0 recv 1";
-            let begin = Instant::now();
-            output = driver.output(receive);
-            assert!(begin.elapsed() < Duration::from_secs(5), "{instructions}");
+            (output, took) = timed(|| driver.output(receive));
         });
-        if returned.unwrap() {
-            driver.remove();
+        driver.remove();
+        ((returned.unwrap(), output), took)
+    };
+    for instructions in support::spread(EVERY) {
+        let (returned, output) = at_once(|| attempt(instructions));
+        if returned {
             assert!(instructions > 50 && with > 0, "{instructions}, {with}");
             println!("stopped at {instructions} instructions");
             break;
@@ -284,7 +291,6 @@ fn stopped_while_it_sends() {
             }
             _ => panic!("{instructions}: {output}"),
         }
-        driver.remove();
     }
 }
 
@@ -304,7 +310,7 @@ fn killed_with_a_semaphore() {
         command
     };
     for calls in [&["wait"][..], &["wait", "post"]] {
-        for instructions in 0.. {
+        for instructions in support::spread(EVERY) {
             let returned = kill_between(&mut command(calls), instructions).unwrap();
             support::run(&mut command(&["free"]));
             if returned {
@@ -329,9 +335,7 @@ fn stand_ins() -> usize {
 
 /// After who makes a channel was killed, the next one makes or opens it, and goes on: in what time.
 fn assert_usable(driver: &Driver, steps: u64, had_sent: bool) -> Duration {
-    let begin = Instant::now();
-    let output = driver.output(&NEXT.replace("FLAGS", ""));
-    let took = begin.elapsed();
+    let (output, took) = timed(|| driver.output(&NEXT.replace("FLAGS", "")));
     match received(&output).as_slice() {
         ["next"] if !had_sent => {}
         ["one", "next"] => {}
@@ -346,7 +350,7 @@ fn open_and_close_at_each_system_call() {
     let driver = Driver::new();
     let make = "open NAME 4096 sc 0600 send one 0 close";
     for steps in 0.. {
-        let ended = at_once("open and close", || {
+        let ended = at_once(|| {
             let mut victim = driver.process(make);
             let ended = kill_after(victim.stdout(Stdio::null()), steps, Step::SystemCall).unwrap();
             (ended, assert_usable(&driver, steps, ended))
@@ -360,17 +364,47 @@ fn open_and_close_at_each_system_call() {
     assert_eq!(stand_ins(), 0);
 }
 
+const OPEN: &str = "mark open NAME 4096 sc 0600";
+
+/// Kills who opens, so many instructions behind the start or end of a system call; whether it had
+/// opened before.
+fn killed_in_open(driver: &Driver, stops: u64, further: u64) -> bool {
+    at_once(|| {
+        let mut victim = driver.process(OPEN);
+        let ended = kill_behind(victim.stdout(Stdio::null()), stops, further).unwrap();
+        (ended, assert_usable(driver, stops, false))
+    })
+}
+
+#[test]
+fn open_behind_each_system_call() {
+    let driver = Driver::new();
+    let mut progress = Progress::new("open");
+    for stops in 0.. {
+        progress.at(format_args!("{stops} starts and ends of system calls"));
+        // About 300 instructions lie between two of them.
+        killed_in_open(&driver, stops, 20 + stops * 61 % 280);
+        if killed_in_open(&driver, stops, 0) {
+            assert!(stops > 20, "{stops}");
+            break;
+        }
+    }
+    assert_eq!(stand_ins(), 0);
+}
+
 #[test]
 fn open_at_instructions_spread_over_it() {
     const KILLS: u64 = 2000;
     const THREADS: u64 = 4;
-    const MAKE: &str = "mark open NAME 4096 sc 0600";
 
+    if !support::all() {
+        return support::skip("2000 kills take half a minute: set SHMCOMM_TEST_ALL=1");
+    }
     // How many instructions there are behind each start and end of a system call.
     let driver = Driver::new();
     let behind: Vec<u64> = (0..)
         .map_while(|stops| {
-            let count = count_behind(driver.process(MAKE).stdout(Stdio::null()), stops);
+            let count = count_behind(driver.process(OPEN).stdout(Stdio::null()), stops);
             driver.remove();
             count.unwrap()
         })
@@ -384,20 +418,19 @@ fn open_at_instructions_spread_over_it() {
             .rposition(|&behind| all.saturating_sub(behind) <= instruction)
             .unwrap();
         let further = instruction - all.saturating_sub(behind[stops]);
-        let mut victim = driver.process(MAKE);
-        let victim = victim.stdout(Stdio::null());
-        let ended = kill_behind(victim, stops as u64, further).unwrap();
+        let ended = killed_in_open(driver, stops as u64, further);
         // Not every process takes exactly as many.
         let near_the_end = instruction > all / 100 * 98;
         assert!(!ended || near_the_end, "{instruction} of {all}");
-        ((), assert_usable(driver, instruction, false))
     };
     std::thread::scope(|scope| {
         for thread in 0..THREADS {
             scope.spawn(move || {
                 let driver = Driver::new();
+                let mut progress = Progress::new("open");
                 for number in (thread..KILLS).step_by(THREADS as usize) {
-                    at_once("open", || kill(&driver, number * all / KILLS));
+                    progress.at(format_args!("kill {number}"));
+                    kill(&driver, number * all / KILLS);
                 }
             });
         }

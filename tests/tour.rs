@@ -508,6 +508,70 @@ fn one_goes_on_when_the_other_is_killed_with_the_semaphore() {
     }
 }
 
+/// A library that lets a program's child keep the semaphore for a while.
+const HOLD: &str = r#"
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <unistd.h>
+#include "shmcomm.h"
+
+static pid_t first;
+
+__attribute__((constructor)) static void begin(void)
+{
+    first = getpid();
+}
+
+int shmc_sem_post(shmc_sem *semaphore)
+{
+    int (*next)(shmc_sem *);
+
+    *(void **)&next = dlsym(RTLD_NEXT, "shmc_sem_post");
+    /* The parent's are short, so that the child is in the queue when it gives the semaphore back. */
+    usleep(getpid() == first ? 50000 : 700000);
+    return next(semaphore);
+}
+"#;
+
+#[test]
+fn a_signal_ends_a_wait_for_the_semaphore() {
+    let Some(tour) = Tour::new() else { return };
+    let source = tour.0.join("hold.c");
+    let hold = tour.0.join("hold.so");
+    fs::write(&source, HOLD).unwrap();
+    run(support::cc()
+        .args(["-shared", "-fPIC", "-I"])
+        .arg(tour_file("../include"))
+        .arg("-o")
+        .arg(&hold)
+        .arg(&source)
+        .arg("-ldl"));
+    let name = format!("sysv:{}#83", tour.0.path().display());
+    for signal in [libc::SIGINT, libc::SIGTERM] {
+        for all in [true, false] {
+            let mut command = tour.named("semaphore", Some(&name));
+            command.env("LD_PRELOAD", &hold);
+            let mut group = Group::start(command);
+            group.wait_for("child: wrote c");
+            // Now the parent waits, or is about to.
+            std::thread::sleep(std::time::Duration::from_millis(200));
+            if all {
+                group.signal_all(signal);
+            } else {
+                group.signal_first(signal);
+            }
+            let (status, output) = group.finish();
+            assert_eq!(status.signal(), Some(signal), "{status}\n{output}");
+            let stopped = format!("parent: stops, because of signal {signal}\n");
+            assert!(output.contains(&stopped), "{output}");
+            assert!(!output.contains("parent: the child was killed"), "{output}");
+            // SAFETY: takes no buffer.
+            let left = unsafe { libc::semget(tour.key(83), 0, 0) };
+            assert_eq!(left, -1, "{output}");
+        }
+    }
+}
+
 #[test]
 fn a_channel_goes_on_with_another_client() {
     let Some(tour) = Tour::new() else { return };

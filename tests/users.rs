@@ -39,7 +39,7 @@ fn as_nobody(command: &mut Command) -> &mut Command {
 
 #[test]
 fn what_the_mode_permits_works() {
-    let sandbox = Sandbox::new();
+    let sandbox = Sandbox::for_all_users();
     let Some(program) = program(&sandbox, "driver.c", &[]) else {
         return;
     };
@@ -114,7 +114,7 @@ fn set_mode(id: i32, mode: u16) {
 
 #[test]
 fn a_path_that_may_not_be_searched_has_no_key() {
-    let sandbox = Sandbox::new();
+    let sandbox = Sandbox::for_all_users();
     let Some(program) = program(&sandbox, "driver.c", &[]) else {
         return;
     };
@@ -137,7 +137,7 @@ fn a_path_that_may_not_be_searched_has_no_key() {
 
 #[test]
 fn a_setuid_program_ignores_the_environment() {
-    let (sandbox, other) = (Sandbox::new(), Sandbox::new());
+    let (sandbox, other) = (Sandbox::for_all_users(), Sandbox::for_all_users());
     let own = format!("-D_PATH_NAME_=\"{}\"", sandbox.path().display());
     let Some(program) = program(&sandbox, "driver.c", &[&own]) else {
         return;
@@ -167,7 +167,7 @@ fn a_setuid_program_ignores_the_environment() {
 
 #[test]
 fn a_segment_whose_creator_is_another_users_process_stays() {
-    let sandbox = Sandbox::new();
+    let sandbox = Sandbox::for_all_users();
     let Some(program) = program(&sandbox, "driver.c", &[]) else {
         return;
     };

@@ -4,9 +4,11 @@
 //! Messages are records of the [ring](crate::ring). Who sends or receives is known by `endpoint.rs`.
 //! Nobody makes a system call while both sides are busy.
 
-mod lock;
+#[doc(hidden)]
+pub mod lock;
 mod memory;
 mod open;
+mod shared;
 mod wait;
 
 use core::ffi::c_int;
@@ -48,12 +50,22 @@ enum End {
 pub struct Channel {
     memory: Memory,
     end: End,
-    /// Messages in a row after which nobody had to be woken.
+    /// Consecutive messages for which nobody had to be woken.
     calm: u32,
     /// The count of this end when it last had to wait.
     waited_at: u64,
     /// Other processes' barriers reach this one.
     registered: bool,
+    /// This handle holds the lock of a shared end.
+    locked: bool,
+    /// The word of that lock in which the last attempt found another holder.
+    held_by: Option<u32>,
+    /// A signal handler ends a wait.
+    interruptible: bool,
+    /// How many had opened the other end when this one was opened.
+    peers_before: u32,
+    /// Somebody has held the other end since then.
+    has_met_peer: bool,
     endpoint: Endpoint,
 }
 
@@ -63,8 +75,8 @@ unsafe impl Send for Channel {}
 
 impl Drop for Channel {
     fn drop(&mut self) {
-        if self.is_pending() && !self.endpoint.is_inherited() {
-            self.unlock();
+        if !self.endpoint.is_inherited() {
+            self.unlock(0);
         }
     }
 }
@@ -79,20 +91,12 @@ impl Channel {
     }
 
     /// Takes up where the last one at this end was.
-    fn resume(&mut self) -> Result<(), Error> {
+    fn resume(&mut self) -> Result<(), Stop> {
         self.end = match self.side() {
-            Side::Sender => End::Sender(Producer::resume(&self.memory.view()).map_err(stopped)?),
+            Side::Sender => End::Sender(Producer::resume(&self.memory.view())?),
             Side::Receiver => End::Receiver(Consumer::resume(&self.memory.view())),
         };
         Ok(())
-    }
-
-    /// Whether something is reserved or peeked at, but not yet committed or released.
-    fn is_pending(&self) -> bool {
-        match &self.end {
-            End::Sender(producer) => producer.is_pending(),
-            End::Receiver(consumer) => consumer.is_pending(),
-        }
     }
 
     /// How many messages were sent or received since the channel was made.
@@ -104,12 +108,12 @@ impl Channel {
     }
 
     /// Gives up what is reserved or peeked at.
-    fn forget(&mut self) {
+    fn cancel(&mut self) {
         match &mut self.end {
             End::Sender(producer) => producer.forget(),
             End::Receiver(consumer) => consumer.forget(),
         }
-        self.unlock();
+        self.unlock(0);
     }
 
     /// The longest message, in bytes.
@@ -133,7 +137,7 @@ impl Channel {
     pub fn receive(&mut self, buffer: &mut [u8], timeout_ms: c_int) -> Result<usize, Error> {
         let (message, length) = self.peek(timeout_ms)?;
         if length > buffer.len() {
-            self.forget();
+            self.cancel();
             return Err(Call::Arguments.failed(Errno::EMSGSIZE));
         }
         // SAFETY: that many bytes are mapped; no reference into shared memory exists.
@@ -178,8 +182,8 @@ impl Channel {
         length: usize,
         timeout_ms: c_int,
     ) -> Result<NonNull<u8>, Error> {
-        self.begin(Side::Sender, timeout_ms)?;
-        let position = self.wait(timeout_ms, |channel| match &mut channel.end {
+        self.check(Side::Sender)?;
+        let position = self.wait(timeout_ms, length, |channel| match &mut channel.end {
             End::Sender(producer) => producer.reserve(&channel.memory.view(), length as u64),
             End::Receiver(_) => Err(Stop::Corrupt),
         })?;
@@ -191,7 +195,7 @@ impl Channel {
     pub fn commit(&mut self, length: usize) -> Result<(), Error> {
         match self.endpoint.is_exclusive() {
             true => self.publish(length),
-            false => self.finish(|channel| channel.publish(length)),
+            false => self.finish(length, |channel| channel.publish(length)),
         }
     }
 
@@ -236,8 +240,8 @@ impl Channel {
     #[cold]
     #[inline(never)]
     pub fn peek_or_wait(&mut self, timeout_ms: c_int) -> Result<(NonNull<u8>, usize), Error> {
-        self.begin(Side::Receiver, timeout_ms)?;
-        let (position, length) = self.wait(timeout_ms, |channel| match &mut channel.end {
+        self.check(Side::Receiver)?;
+        let (position, length) = self.wait(timeout_ms, 0, |channel| match &mut channel.end {
             End::Receiver(consumer) => consumer.peek(&channel.memory.view()),
             End::Sender(_) => Err(Stop::Corrupt),
         })?;
@@ -249,7 +253,7 @@ impl Channel {
     pub fn release(&mut self) -> Result<(), Error> {
         match self.endpoint.is_exclusive() {
             true => self.free(),
-            false => self.finish(Self::free),
+            false => self.finish(0, Self::free),
         }
     }
 
@@ -264,27 +268,12 @@ impl Channel {
         Ok(())
     }
 
-    /// Ends what [`Self::begin`] began, at an end that others may have too.
-    #[cold]
-    #[inline(never)]
-    fn finish(&mut self, end: impl FnOnce(&mut Self) -> Result<(), Error>) -> Result<(), Error> {
-        if self.endpoint.is_inherited() {
-            return Err(self.refused());
+    /// Whether this handle may do what belongs to this side.
+    fn check(&self, side: Side) -> Result<(), Error> {
+        match self.side() == side && !self.endpoint.is_inherited() {
+            true => Ok(()),
+            false => Err(self.refused()),
         }
-        end(self)?;
-        self.unlock();
-        Ok(())
-    }
-
-    /// Before anything is reserved or peeked at. What is already is given up, or peeked at again.
-    fn begin(&mut self, side: Side, timeout_ms: c_int) -> Result<(), Error> {
-        if self.side() != side || self.endpoint.is_inherited() {
-            return Err(self.refused());
-        }
-        if self.endpoint.is_shared() && !self.is_pending() {
-            self.lock(timeout_ms)?;
-        }
-        Ok(())
     }
 
     #[cold]

@@ -1,5 +1,5 @@
 //! Layer 1: the five functions of a hand-written `comm.c`, where their key comes from, and their
-//! three aids.
+//! aids.
 //!
 //! The key is made by `ftok(3)` at each call, from the path and the project id that the environment
 //! names (`COMM_PATH_NAME`, `COMM_PROJ_ID`), else from what the program [chose](choose_key), else
@@ -35,15 +35,16 @@ const FALLBACK: c_int = 0x0074_6d70;
 /// How often a waiting [`get`] looks again.
 const LOOK_AGAIN_NS: i64 = 5_000_000;
 
-/// Makes the segment of this program's key, `size` bytes, for everybody to read and write (0666).
+/// Makes the segment of this program's key, `size` bytes, for everybody to read and write (0666) or
+/// with the mode of `COMM_MODE`.
 ///
 /// With `COMM_RECLAIM=1` it takes the place of one that is provably left over.
 #[inline]
 pub fn create(size: usize) -> Result<c_int, Error> {
     let settings = environment::settings();
     let key = key(settings)?;
-    match create_at(key, size) {
-        Err(error) if settings.reclaim() => create_again(key, size, error),
+    match sysv::get(key, size, settings.creation()) {
+        Err(error) if settings.reclaim() => create_again(settings, key, size, error),
         result => result,
     }
 }
@@ -98,20 +99,15 @@ fn key_without_path(settings: Settings, error: Error) -> Result<Key, Error> {
     }
 }
 
-#[inline]
-fn create_at(key: Key, size: usize) -> Result<c_int, Error> {
-    sysv::get(key, size, sysv::CREATE | sysv::EXCLUSIVE | 0o666)
-}
-
 #[cold]
 #[inline(never)]
-fn create_again(key: Key, size: usize, error: Error) -> Result<c_int, Error> {
+fn create_again(settings: Settings, key: Key, size: usize, error: Error) -> Result<c_int, Error> {
     if error.errno() != Errno::EEXIST {
         return Err(error);
     }
     match sysv::get(key, 0, 0) {
         Ok(id) if !stale::clear(id) => Err(error),
-        _ => create_at(key, size),
+        _ => sysv::get(key, size, settings.creation()),
     }
 }
 

@@ -21,6 +21,11 @@ impl Deadline {
         })
     }
 
+    /// So many nanoseconds from now.
+    pub fn after_ns(nanoseconds: i64) -> Self {
+        Self(Some(sys::monotonic_clock_ns().saturating_add(nanoseconds)))
+    }
+
     /// Whichever comes first.
     pub fn or_earlier(self, other: Self) -> Self {
         Self(match (self.0, other.0) {

@@ -5,15 +5,14 @@
 //! it, and an exclusive one on a byte of their own, their slot, by which each can be asked about.
 //!
 //! Such a lock belongs to the open file, which a child of `fork(2)` has too, by its descriptor and by
-//! what it has mapped. So that a dead holder's end is free although its child lives, the child closes
-//! the descriptor at once, and does not get the mapping.
+//! what it has mapped. So the child [closes the descriptor](crate::fork), and does not get the
+//! mapping.
 
-use core::sync::atomic::{
-    AtomicI32, AtomicU32,
-    Ordering::{AcqRel, Acquire, Relaxed, Release},
-};
+use core::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
 use crate::error::{Call, Errno, Error};
+use crate::fork::{Process, Registered};
+use crate::stale;
 use crate::sys::{self, ByteLock, Descriptor};
 
 /// One of the two ends of a channel.
@@ -25,10 +24,8 @@ pub enum Side {
     Receiver,
 }
 
-/// As many may share an end.
+/// The number of handles that may share an end.
 const SLOTS: u32 = 63;
-/// How many channels a process may have open.
-const OPEN_AT_MOST: usize = 256;
 
 impl Side {
     /// The byte whose lock is the end.
@@ -54,7 +51,7 @@ impl Side {
 
 /// An end that this process holds until it is dropped.
 pub struct Endpoint {
-    file: Held,
+    file: Registered,
     side: Side,
     slot: u32,
     /// The process that has this end for itself; of a shared one, nobody.
@@ -71,35 +68,41 @@ impl Drop for Endpoint {
 }
 
 impl Endpoint {
-    /// Takes an end, alone or shared; EBUSY where somebody else has it.
-    pub fn claim(file: Descriptor, side: Side, shared: bool) -> Result<Self, Error> {
-        let file = Held::new(file)?;
-        let kind = match shared {
-            true => ByteLock::Shared,
-            false => ByteLock::Exclusive,
-        };
-        claimed(sys::lock_byte(&file.file, side.byte(), kind))?;
-        let mut slot = 0;
-        if shared {
-            slot = 1;
-            while let Err(errno) =
-                sys::lock_byte(&file.file, side.slot_byte(slot), ByteLock::Exclusive)
-            {
-                slot = slot.wrapping_add(1);
-                if slot > SLOTS {
-                    return claimed(Err(errno));
+    /// Takes an end, alone or shared; EBUSY where somebody else has it. `last_holder` is the pid of the
+    /// process that took it last, 0 if none has.
+    ///
+    /// A holder that forks and dies leaves its end to the child until that runs for the first time and
+    /// closes the file. So the end of a dead holder is waited for, for 100 ms at most.
+    pub fn claim(
+        file: Registered,
+        side: Side,
+        shared: bool,
+        last_holder: &AtomicU32,
+    ) -> Result<Self, Error> {
+        /// One millisecond each.
+        const MAX_NAPS: u32 = 100;
+
+        let mut naps = 0..MAX_NAPS;
+        let slot = loop {
+            match lock_end(file.file(), side, shared) {
+                Err(Errno::EBUSY)
+                    if stale::process_has_ended(last_holder.load(Relaxed) as i32)
+                        && naps.next().is_some() =>
+                {
+                    sys::sleep_ms(1);
                 }
+                result => break Call::Fcntl.of(result)?,
             }
-        }
-        let owner = match shared {
-            true => Process::NOBODY,
-            false => file.process,
         };
+        last_holder.store(sys::pid() as u32, Relaxed);
         Ok(Self {
+            owner: match shared {
+                true => Process::NOBODY,
+                false => file.process(),
+            },
             file,
             side,
             slot,
-            owner,
         })
     }
 
@@ -124,8 +127,9 @@ impl Endpoint {
         self.owner.is_this()
     }
 
-    fn file(&self) -> &Descriptor {
-        &self.file.file
+    /// The channel's file.
+    pub fn file(&self) -> &Descriptor {
+        self.file.file()
     }
 
     /// Whether anybody holds the other end.
@@ -149,113 +153,28 @@ impl Endpoint {
 
     /// Whether this is a child of the process that claimed the end: it has lost it.
     pub fn is_inherited(&self) -> bool {
-        !self.file.process.is_this()
+        self.file.is_inherited()
     }
 }
 
-fn claimed<T>(result: Result<T, Errno>) -> Result<T, Error> {
-    result.map_err(|errno| {
-        Call::Fcntl.failed(match errno {
+/// Takes the locks that are an end, and says which slot: 0 for an end that is not shared. EBUSY where
+/// somebody else has it.
+fn lock_end(file: &Descriptor, side: Side, shared: bool) -> Result<u32, Errno> {
+    let lock = |byte, kind| {
+        sys::lock_byte(file, byte, kind).map_err(|errno| match errno {
             Errno::EAGAIN | Errno::EACCES => Errno::EBUSY,
             errno => errno,
         })
-    })
-}
-
-/// The descriptors that a child closes; -1 where there is none. Only this process writes here.
-static OPEN: [AtomicI32; OPEN_AT_MOST] = [const { AtomicI32::new(-1) }; OPEN_AT_MOST];
-
-/// A process as its children tell it from themselves, without a system call.
-#[derive(Clone, Copy)]
-pub struct Process(u32);
-
-impl Process {
-    /// None: nobody forks as often.
-    const NOBODY: Self = Self(u32::MAX);
-
-    /// The one that asks.
-    pub fn current() -> Self {
-        Self(GENERATION.load(Relaxed))
+    };
+    if !shared {
+        return lock(side.byte(), ByteLock::Exclusive).map(|()| 0);
     }
-
-    /// Whether it is the one that asks.
-    #[inline(always)]
-    pub fn is_this(self) -> bool {
-        self.0 == GENERATION.load(Relaxed)
-    }
-}
-
-/// How often this process is a child of one that had channels.
-static GENERATION: AtomicU32 = AtomicU32::new(0);
-
-/// How many times this process has begun to fork, and how many times that was done.
-static FORKS_BEGUN: AtomicU32 = AtomicU32::new(0);
-static FORKS_DONE: AtomicU32 = AtomicU32::new(0);
-
-/// 0: no channel was opened yet; 1: forks are counted, and children close what they inherit.
-static PREPARED: AtomicU32 = AtomicU32::new(0);
-
-/// How many times this process has forked; `None` while it does. Where that is the same before a file
-/// was opened and after its end was claimed, no child has it open; but one whose fork had begun before
-/// the first call of this.
-pub fn forks() -> Option<u32> {
-    // Twice does no harm.
-    if PREPARED.load(Acquire) == 0 {
-        sys::at_fork(begin_fork, end_fork, close_inherited);
-        PREPARED.store(1, Release);
-    }
-    let done = FORKS_DONE.load(Acquire);
-    (FORKS_BEGUN.load(Acquire) == done).then_some(done)
-}
-
-/// A descriptor that children of this process do not keep.
-struct Held {
-    file: Descriptor,
-    process: Process,
-    place: usize,
-}
-
-impl Held {
-    fn new(file: Descriptor) -> Result<Self, Error> {
-        let place = OPEN.iter().position(|place| {
-            place
-                .compare_exchange(-1, file.raw(), Relaxed, Relaxed)
-                .is_ok()
-        });
-        Ok(Self {
-            place: place.ok_or(Call::Open.failed(Errno::EMFILE))?,
-            file,
-            process: Process::current(),
-        })
-    }
-}
-
-impl Drop for Held {
-    fn drop(&mut self) {
-        if !self.process.is_this() {
-            // Closed already, and the number may be another file's by now.
-            self.file.forget();
-        } else if let Some(place) = OPEN.get(self.place) {
-            place.store(-1, Relaxed);
+    lock(side.byte(), ByteLock::Shared)?;
+    for slot in 1..=SLOTS {
+        match lock(side.slot_byte(slot), ByteLock::Exclusive) {
+            Err(Errno::EBUSY) => {}
+            result => return result.map(|()| slot),
         }
     }
-}
-
-extern "C" fn begin_fork() {
-    FORKS_BEGUN.fetch_add(1, AcqRel);
-}
-
-extern "C" fn end_fork() {
-    FORKS_DONE.fetch_add(1, AcqRel);
-}
-
-extern "C" fn close_inherited() {
-    GENERATION.fetch_add(1, Relaxed);
-    FORKS_DONE.store(FORKS_BEGUN.load(Relaxed), Relaxed);
-    for place in &OPEN {
-        let file = place.swap(-1, Relaxed);
-        if file >= 0 {
-            sys::close(file);
-        }
-    }
+    Err(Errno::EBUSY)
 }

@@ -21,6 +21,10 @@ pub const DEFAULT_ID: c_int = 0x6666;
 const LONGEST_PATH: u32 = libc::PATH_MAX as u32 - 1;
 /// The greatest value of a number in the environment.
 const MOST: u32 = c_int::MAX as u32;
+/// All permission bits.
+const MOST_MODE: u32 = 0o777;
+/// The mode of a new segment where nobody chose another.
+const DEFAULT_MODE: u32 = 0o666;
 
 /// The path in force: valid once [`SETTINGS`] is known, and never changed after.
 static PATH: SharedPath = SharedPath::new();
@@ -54,14 +58,18 @@ const TOO_LATE: u32 = 4 << 8;
 /// Whether somebody has reported, or is about to, what the environment has that cannot be used.
 static REPORTED: AtomicBool = AtomicBool::new(false);
 
-/// The settings in one word: the wait in its low 32 bits, then the id in 8, then these.
+/// The settings in one word: the id in its low 8 bits, then these, the wait in 32 bits from
+/// [`WAIT`], and [`Self::creation`] from [`CREATION`]. What a call needs each time takes one
+/// instruction at either end of the word.
 #[derive(Clone, Copy)]
 pub struct Settings(u64);
 
-const KNOWN: u64 = 1 << 40;
-const PATH_IS_DEFAULT: u64 = 1 << 41;
-const RECLAIM: u64 = 1 << 42;
-const EXPLAIN: u64 = 1 << 43;
+const KNOWN: u64 = 1 << 8;
+const PATH_IS_DEFAULT: u64 = 1 << 9;
+const RECLAIM: u64 = 1 << 10;
+const EXPLAIN: u64 = 1 << 11;
+const WAIT: u32 = 16;
+const CREATION: u32 = 53;
 
 impl Settings {
     /// The path to make the key from.
@@ -73,7 +81,13 @@ impl Settings {
     /// The project id to make the key from, its low 8 bits.
     #[inline]
     pub fn id(self) -> c_int {
-        c_int::from((self.0 >> 32) as u8)
+        c_int::from(self.0 as u8)
+    }
+
+    /// How a segment is created: the flags of `shmget(2)`, with the mode of `COMM_MODE` or 0666.
+    #[inline]
+    pub fn creation(self) -> c_int {
+        (self.0 >> CREATION) as c_int
     }
 
     /// Nobody chose the path.
@@ -93,7 +107,7 @@ impl Settings {
 
     /// `COMM_WAIT_MS`
     pub fn wait_ms(self) -> c_int {
-        self.0 as c_int
+        (self.0 >> WAIT) as c_int
     }
 }
 
@@ -150,6 +164,7 @@ fn find_out() -> Settings {
     });
     let id = read(c"COMM_PROJ_ID", MOST, report, number);
     let wait = read(c"COMM_WAIT_MS", MOST, report, number);
+    let mode = read(c"COMM_MODE", MOST_MODE, report, octal);
     let reclaim = read(c"COMM_RECLAIM", 1, report, number);
     let explain = read(c"COMM_EXPLAIN", 1, report, number);
 
@@ -163,8 +178,10 @@ fn find_out() -> Settings {
         }
     }
     let id = id.map_or(program_id, |id| id as u8);
-    word |= u64::from(id) << 32;
-    word |= u64::from(wait.unwrap_or(0));
+    word |= u64::from(id);
+    word |= u64::from(wait.unwrap_or(0)) << WAIT;
+    let creation = (libc::IPC_CREAT | libc::IPC_EXCL) as u32 | mode.unwrap_or(DEFAULT_MODE);
+    word |= u64::from(creation) << CREATION;
     if reclaim == Some(1) {
         word |= RECLAIM;
     }
@@ -203,12 +220,15 @@ fn report_ignored(name: &CStr, value: &CStr, limit: u32) {
     // Cut, so that the rest of the line has room.
     let value = value.to_bytes();
     text.bytes(value.get(..libc::PATH_MAX as usize).unwrap_or(value));
-    text.text(if limit == LONGEST_PATH {
-        "\" is ignored: it is not a path of 1 to "
-    } else {
-        "\" is ignored: it is not a number from 0 to "
+    text.text(match limit {
+        LONGEST_PATH => "\" is ignored: it is not a path of 1 to ",
+        MOST_MODE => "\" is ignored: it is not an octal number from 0 to ",
+        _ => "\" is ignored: it is not a number from 0 to ",
     });
-    text.signed(limit.into());
+    match limit {
+        MOST_MODE => text.octal(limit.into(), 4),
+        _ => text.signed(limit.into()),
+    }
     text.print_line();
 }
 
@@ -220,6 +240,11 @@ fn number(text: &CStr, most: u32) -> Option<u32> {
         digits => parse_number(digits, 10),
     };
     number.filter(|number| *number <= most)
+}
+
+/// A number in base 8, with or without zeros before it, as `chmod(1)` takes it.
+fn octal(text: &CStr, most: u32) -> Option<u32> {
+    parse_number(text.to_bytes(), 8).filter(|number| *number <= most)
 }
 
 #[cfg(test)]
@@ -244,5 +269,41 @@ mod tests {
             assert_eq!(number(text, MOST), value, "{text:?}");
         }
         assert_eq!(number(c"2", 1), None);
+    }
+
+    #[test]
+    fn a_mode_is_octal_and_permission_bits_alone() {
+        for (text, mode) in [
+            (c"0600", Some(0o600)),
+            (c"600", Some(0o600)),
+            (c"0", Some(0)),
+            (c"00777", Some(0o777)),
+            (c"1000", None),
+            (c"01600", None),
+            (c"0o600", None),
+            (c"0x180", None),
+            (c"680", None),
+            (c"-1", None),
+            (c"", None),
+        ] {
+            assert_eq!(octal(text, MOST_MODE), mode, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn the_fields_of_the_settings_do_not_overlap() {
+        let settings = |word| {
+            let it = Settings(word);
+            let flags = (it.path_is_default(), it.reclaim(), it.explain());
+            (it.id(), it.wait_ms(), it.creation(), flags)
+        };
+        let none = (false, false, false);
+        let all = (true, true, true);
+        assert_eq!(settings(KNOWN), (0, 0, 0, none));
+        assert_eq!(settings(0xff), (0xff, 0, 0, none));
+        assert_eq!(settings(u64::from(MOST) << WAIT), (0, c_int::MAX, 0, none));
+        assert_eq!(settings(0o3777 << CREATION), (0, 0, 0o3777, none));
+        let flags = PATH_IS_DEFAULT | RECLAIM | EXPLAIN;
+        assert_eq!(settings(flags), (0, 0, 0, all));
     }
 }

@@ -74,15 +74,15 @@ impl Facts<'_> {
     fn meaning(&self, attempt: Attempt) -> &'static str {
         match (self.error.call(), self.error.errno(), attempt) {
             (Call::Ftok, Errno::ENOENT, _) => {
-                "no key, since the path \"%p\" does not exist: create it, or set \
+                "no key, since the path %p does not exist: create it, or set \
                  COMM_PATH_NAME to another"
             }
             (Call::Ftok, Errno::EACCES, _) => {
-                "no key, since uid %u may not search a directory on the way to \"%p\": permit it, or \
+                "no key, since uid %u may not search a directory on the way to %p: permit it, or \
                  set COMM_PATH_NAME to another"
             }
             (Call::Ftok, _, _) => {
-                "no key, since the path \"%p\" cannot be followed (errno %e): mend it, or set \
+                "no key, since the path %p cannot be followed (errno %e): mend it, or set \
                  COMM_PATH_NAME to another"
             }
             (Call::Shmget, Errno::EEXIST, _) => match stale::state(&self.info) {
@@ -106,7 +106,7 @@ impl Facts<'_> {
             }
             (Call::Shmget, Errno::EINVAL, _) => {
                 "there is no segment with key %k. Start the program that creates it first, or set \
-                 COMM_WAIT_MS to wait for it; both need the same path, here \"%p\", and id"
+                 COMM_WAIT_MS to wait for it; both need the same path, here %p, and id"
             }
             (Call::Shmget, Errno::ENOSPC, _) => {
                 "no room for %z bytes with key %k: shmmni (segments) or shmall (pages) in \
@@ -158,7 +158,7 @@ impl Facts<'_> {
                     Creator::Unknown => "unknown",
                 });
             }
-            (Some(b'p'), _) => return self.path.bytes().for_each(|byte| text.push(byte)),
+            (Some(b'p'), _) => return self.path(text),
             (Some(b'd'), _) => return text.hex(self.argument as u64, 1),
             (Some(b'k'), _) => return text.hex(u64::from(self.key as u32), 8),
             (Some(b'm'), Ok(info)) => return text.octal(info.mode.into(), 4),
@@ -174,5 +174,24 @@ impl Facts<'_> {
             _ => return,
         };
         text.signed(number);
+    }
+
+    /// The path, and for a relative one the directory that it was looked up in.
+    #[inline(never)] // Its stack is used for a moment only.
+    fn path(&self, text: &mut Text) {
+        text.push(b'"');
+        self.path.bytes().for_each(|byte| text.push(byte));
+        text.push(b'"');
+        if self.path.bytes().next() == Some(b'/') {
+            return;
+        }
+        match sys::current_directory(&mut [0; sys::DIRECTORY_SIZE]) {
+            Some(directory) => {
+                text.text(" in the directory \"");
+                text.bytes(directory.to_bytes());
+                text.push(b'"');
+            }
+            None => text.text(" in a directory that has no path (any more)"),
+        }
     }
 }

@@ -1,12 +1,18 @@
 //! Going to sleep without missing a wake-up: the pure algorithm, without a system call.
 //!
-//! Who goes to sleep sets [`SLEEPING`] in its sleep word, then looks at the ring; the other side
-//! changes the ring, then looks for [`SLEEPING`]. With a full barrier between the two steps of both,
-//! at least one sees the other.
+//! A side that goes to sleep sets [`SLEEPING`] in its sleep word, then looks at the ring; the other
+//! side changes the ring, then looks for [`SLEEPING`]. With a full barrier between the two steps of
+//! both, at least one sees the other.
 //!
 //! That barrier after each message would cost more than all else. So the sleeper makes it, in all
 //! processes at once, and asks the other side by [`FENCED`] to make its own from then on, until
 //! nobody has slept for a while.
+//!
+//! Several processes that share an end sleep on the same word, and hold nothing while they do. A
+//! message wakes one of them, and clears [`SLEEPING`]; the woken one sets it again before it looks,
+//! for the others, and never clears it. If there is more to do when it unlocks the end, it wakes the
+//! next one. So no message wakes two, and if the woken one dies or is stopped, the others go on when
+//! they look by themselves.
 
 use core::sync::atomic::{
     Ordering,
@@ -23,28 +29,43 @@ pub const FENCED: u32 = 2;
 /// After so many messages in a row that nobody slept for, the barrier is left out again.
 pub const CALM: u32 = 256;
 
-/// A sleep word, and what it takes to sleep on it: the system's, or a model checker's.
-pub trait SleepWord {
-    /// As of an atomic.
+/// Why a sleep has ended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Wake {
+    /// There was no need to sleep, or somebody woke the sleeper.
+    Called,
+    /// The time is over.
+    TimedOut,
+    /// A signal handler ran.
+    Interrupted,
+}
+
+/// A word of 32 bits in shared memory: of core's atomics, or of a model checker's.
+pub trait Word {
+    /// Same as `AtomicU32::load`.
     fn load(&self, order: Ordering) -> u32;
-    /// As of an atomic.
+    /// Same as `AtomicU32::swap`.
     fn swap(&self, value: u32, order: Ordering) -> u32;
-    /// As of an atomic.
+    /// Same as `AtomicU32::fetch_and`.
     fn fetch_and(&self, bits: u32, order: Ordering) -> u32;
-    /// As of an atomic; whether it was changed.
+    /// Same as `AtomicU32::compare_exchange`; whether the word was changed.
     fn exchange(&self, from: u32, to: u32, order: Ordering) -> bool;
+}
+
+/// A sleep word, and what it takes to sleep on it.
+pub trait SleepWord: Word {
     /// A full memory barrier.
     fn fence(&self);
     /// A full memory barrier in all processes that let others make it; whether that was possible.
     fn fence_everywhere(&self) -> bool;
-    /// Sleeps while the word is `expected`, so many nanoseconds at most; whether they are not over.
-    fn wait(&self, expected: u32, nanoseconds: i64) -> bool;
-    /// Wakes who sleeps.
+    /// Sleeps while the word is `expected`, for at most this number of nanoseconds.
+    fn wait(&self, expected: u32, nanoseconds: i64) -> Wake;
+    /// Wakes one sleeper.
     fn wake(&self);
 }
 
-/// Whether the owner of this word may have to be woken, after what was just stored; then
-/// [`wake`] does it.
+/// Whether a sleeper on this word may have to be woken, after what was just stored; then [`wake`]
+/// does it.
 #[inline(always)]
 pub fn is_called(word: &impl SleepWord) -> bool {
     // The look must not be made before the store that it follows.
@@ -52,10 +73,10 @@ pub fn is_called(word: &impl SleepWord) -> bool {
     word.load(Relaxed) != 0
 }
 
-/// Wakes the owner of this word if it sleeps. `calm` is after how many messages in a row it did not;
-/// the barrier is left out after many, if the owner `reaches` this process by its own. Who does not
-/// says so before it sets [`FENCED`]. A third process that is not reached may see it missing for a
-/// moment; then the owner sleeps until it looks again by itself.
+/// Wakes a sleeper of this word. `calm` counts consecutive messages that found none; after [`CALM`] of
+/// them the fence is switched off, provided the owner's membarrier `reaches` this process. A process
+/// that cannot use membarrier announces it before it sets [`FENCED`]. A third process that is not
+/// reached may see the bit missing for a moment; then the owner sleeps until it looks by itself.
 pub fn wake(word: &impl SleepWord, calm: &mut u32, reaches: impl Fn() -> bool) {
     word.fence();
     if word.load(Relaxed) & SLEEPING != 0 {
@@ -65,7 +86,7 @@ pub fn wake(word: &impl SleepWord, calm: &mut u32, reaches: impl Fn() -> bool) {
         return;
     }
     if *calm >= CALM && reaches() {
-        // Who came just before and does not reach this process is seen after this.
+        // A process that came just before and does not reach this one is seen after this.
         word.exchange(FENCED, 0, Acquire);
         if !reaches() {
             word.exchange(0, FENCED, Relaxed);
@@ -75,27 +96,47 @@ pub fn wake(word: &impl SleepWord, calm: &mut u32, reaches: impl Fn() -> bool) {
     *calm = calm.wrapping_add(1);
 }
 
-/// Sleeps once on the own word of `context`, unless `attempt` says that there is no need any more;
-/// what it said last. `unreachable` is for where there is no barrier for all.
+/// Wakes another sleeper at the own end, which was just unlocked, if there is `more` to do: it may have
+/// found the end locked.
+pub fn pass_on(word: &impl SleepWord, more: impl FnOnce() -> bool) {
+    // Sequentially consistent, as is the unlocking before it: a sleeper that found the end locked has
+    // set the bit before it looked.
+    if word.load(SeqCst) & SLEEPING == 0 {
+        return;
+    }
+    word.fence();
+    if more() {
+        word.fetch_and(!SLEEPING, Relaxed);
+        word.wake();
+    }
+}
+
+/// Sleeps once on the own word of `context`, unless `attempt` says that there is no need any more; what
+/// it said last, and why the sleep has ended. `shared`: others may sleep on the same word.
+/// `unreachable` is for where there is no barrier for all.
 pub fn sleep<C, W: SleepWord, T>(
     context: &mut C,
     word: impl Fn(&C) -> &W,
     nanoseconds: i64,
+    shared: bool,
     attempt: &mut impl FnMut(&mut C) -> Result<T, Stop>,
     unreachable: impl FnOnce(&mut C),
-) -> Result<T, Stop> {
+) -> (Result<T, Stop>, Wake) {
     let before = word(context).swap(SLEEPING | FENCED, SeqCst);
     if before & FENCED == 0 && !word(context).fence_everywhere() {
         unreachable(context);
     }
     word(context).fence();
     let mut result = attempt(context);
+    let mut end = Wake::Called;
     if matches!(result, Err(Stop::Wait)) && nanoseconds > 0 {
-        let over = !word(context).wait(SLEEPING | FENCED, nanoseconds);
-        if !over {
+        end = word(context).wait(SLEEPING | FENCED, nanoseconds);
+        if end == Wake::Called && !shared {
             result = attempt(context);
         }
     }
-    word(context).fetch_and(!SLEEPING, Relaxed);
-    result
+    if !shared {
+        word(context).fetch_and(!SLEEPING, Relaxed);
+    }
+    (result, end)
 }

@@ -25,6 +25,7 @@ mod endpoint;
 mod environment;
 pub mod error;
 pub mod explain;
+mod fork;
 pub mod futex;
 pub mod handshake;
 pub mod heap;

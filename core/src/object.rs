@@ -146,6 +146,11 @@ pub fn open(
     Err(Call::Flock.failed(Errno::EBUSY))
 }
 
+/// Whether the object has no name any more. When in doubt, it has one.
+pub fn is_removed(file: &Descriptor) -> bool {
+    sys::status(file).is_ok_and(|status| status.st_nlink == 0)
+}
+
 /// Makes anonymous memory, and says how large it is: with huge pages, a multiple of theirs.
 pub fn make_anonymous(size: usize, huge: bool, mode: u32) -> Result<(Descriptor, usize), Error> {
     let file = Call::MemfdCreate.of(sys::open_anonymous(huge))?;

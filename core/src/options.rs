@@ -107,29 +107,32 @@ impl Options {
 
     fn open_key(&self, name: Name<'_>) -> Result<Segment, Error> {
         let key = name.key()?;
-        if !self.create {
-            return self.attach(sysv::get(key, self.size, 0)?, HugePages::None);
-        }
         for _ in 0..TRIES {
-            match self.make_sysv(key) {
-                Err(error) if error.errno() == Errno::EEXIST => {}
-                result => return result,
-            }
-            let result = sysv::get(key, 0, 0).and_then(|id| {
-                if self.reclaim && stale::clear(id) {
-                    return Err(Call::Shmget.failed(Errno::ENOENT));
-                }
-                if self.exclusive {
-                    return Err(Call::Shmget.failed(Errno::EEXIST));
-                }
-                self.attach(id, HugePages::None)
-            });
-            match result {
-                Err(error) if matches!(error.errno(), Errno::ENOENT | Errno::EIDRM) => {}
+            match self.open_key_once(key).map_err(sysv::absent_if_gone) {
+                Err(error) if self.create && error.errno() == Errno::ENOENT => {}
                 result => return result,
             }
         }
         Err(Call::Shmget.failed(Errno::EBUSY))
+    }
+
+    /// Other processes may remove the segment between any two calls in here.
+    fn open_key_once(&self, key: Key) -> Result<Segment, Error> {
+        if !self.create {
+            return self.attach(sysv::get(key, self.size, 0)?, HugePages::None);
+        }
+        match self.make_sysv(key) {
+            Err(error) if error.errno() == Errno::EEXIST => {}
+            result => return result,
+        }
+        let id = sysv::get(key, 0, 0)?;
+        if self.reclaim && stale::clear(id) {
+            return Err(Call::Shmget.failed(Errno::ENOENT));
+        }
+        if self.exclusive {
+            return Err(Call::Shmget.failed(Errno::EEXIST));
+        }
+        self.attach(id, HugePages::None)
     }
 
     /// Makes a System V segment. A process that dies in here leaves one of its full size, filled
@@ -143,7 +146,8 @@ impl Options {
             _ => (sysv::get(key, self.size, flags)?, HugePages::None),
         };
         let segment = self.attach(id, pages);
-        if segment.is_err() {
+        // Another process may have opened it by its key since, and then keeps it.
+        if segment.is_err() && (key == Key::PRIVATE || !sysv::is_attached(id)) {
             let _ = sysv::remove(id);
         }
         segment

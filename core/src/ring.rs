@@ -151,6 +151,30 @@ fn length_at(words: &impl Words, position: u64) -> Result<u64, Stop> {
     }
 }
 
+/// Whether a sender that looks without holding its end may find room for a message of this length. It
+/// says no only where there was none at some moment of the call.
+pub fn may_have_room(words: &impl Words, length: u64) -> bool {
+    let tail = position(words.tail().load(Acquire));
+    let head = position(words.head().load(Acquire));
+    let free = head.wrapping_add(words.capacity()).wrapping_sub(tail);
+    // What is wrong is for its holder to report.
+    length > words.longest() || free > words.capacity() || needed(length) <= free
+}
+
+/// Whether a receiver that looks without holding its end may find a message. It says no only where
+/// there was none at some moment of the call.
+pub fn may_have_message(words: &impl Words) -> bool {
+    let head = words.head().load(Acquire);
+    words.length(position(head)).load(Acquire) != 0 || words.head().load(Relaxed) != head
+}
+
+/// The room that a message takes that is no longer than a ring, with the length word after it, which
+/// must be free to say that there is no more.
+#[inline(always)]
+fn needed(length: u64) -> u64 {
+    record_size(length).wrapping_add(WORD)
+}
+
 /// The sending end of a ring.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Producer {
@@ -227,9 +251,7 @@ impl Producer {
     /// As [`Self::reserve`], in what is known to be free.
     #[inline(always)]
     pub fn reserve_free(&mut self, length: u64) -> Option<u64> {
-        // The word behind the record must be free too, to say that there is no more.
-        let needed = record_size(length).wrapping_add(WORD);
-        if length >= self.free() || needed > self.free() {
+        if length >= self.free() || needed(length) > self.free() {
             return None;
         }
         self.reserved = length_word(length);

@@ -222,6 +222,6 @@ pub fn remove(name: Name<'_>) -> Result<(), Error> {
         Name::Posix(name) => object::remove(Place::Posix(name)),
         Name::File(path) => object::remove(Place::File(path)),
         Name::SysvId(id) => sysv::remove(id),
-        _ => sysv::remove(sysv::get(name.key()?, 0, 0)?),
+        _ => sysv::remove(sysv::get(name.key()?, 0, 0)?).map_err(sysv::absent_if_gone),
     }
 }

@@ -1,8 +1,24 @@
 //! A System V semaphore that gives back what a process had taken when it dies.
 //!
-//! It is a set of two: the value, and a mark that the value is set. The first value and the mark are
-//! set by one operation, so that a semaphore is never seen before it has its value, and a creator
-//! that is killed leaves either a semaphore or a blank that the next one completes.
+//! The kernel creates a set of semaphores in which all values are 0, and only a second call gives it
+//! its first value. So the library's set holds marks beside the value. One `semop(2)` sets both, so
+//! that no process sees a semaphore without its value.
+//!
+//! | semaphore | holds |
+//! |---|---|
+//! | 0 | the value |
+//! | 1, 2 | marks that no other program sets |
+//! | 3 | the mark of its [`Kind`] |
+//! | the others | 0, for good: the number of semaphores is a mark, too |
+//!
+//! | state | what `semctl(2)` shows | who may change it |
+//! |---|---|---|
+//! | blank | that number of semaphores; no value, no `semop(2)`, no process that set a value | the next creator completes it |
+//! | ready | that number, and all marks | whoever waits or posts |
+//! | another program's | anything else | nobody in here: EINVAL |
+//!
+//! A creator that is killed leaves a blank or a ready one. The number is the only mark that a set has
+//! from its first moment, so it is one that other programs do not use.
 //!
 //! ```
 //! use shmcomm::semaphore::{self, New, Semaphore};
@@ -29,6 +45,7 @@ use crate::sys;
 pub struct Semaphore {
     id: c_int,
     kind: Kind,
+    interruptible: bool,
 }
 
 /// What is counted.
@@ -69,12 +86,14 @@ impl Default for New {
 /// The highest value.
 pub const MOST: c_int = 32767;
 
+/// A prime, so that it is the size of no one's table, and far from PostgreSQL's 17 and 20.
+const COUNT: u16 = 23;
 const VALUE: u16 = 0;
-const MARK: u16 = 1;
-const COUNT: c_int = 2;
-/// Values of the mark that another program's set hardly has.
-const PLACES: c_int = 0x5348;
-const EVENTS: c_int = 0x5349;
+/// "SHMC"; the first one is never 0, which tells a ready set from a blank.
+const MARKS: [(u16, c_int); 2] = [(1, 0x5348), (2, 0x4d43)];
+const KIND: u16 = 3;
+const PLACES: c_int = 1;
+const EVENTS: c_int = 2;
 
 /// How often an open begins again when others make and remove the same name at the same time.
 const TRIES: u32 = 100;
@@ -90,15 +109,26 @@ enum Found {
 }
 
 impl Semaphore {
+    fn new(id: c_int, kind: Kind) -> Self {
+        Self {
+            id,
+            kind,
+            interruptible: false,
+        }
+    }
+
+    /// The same semaphore, whose waits through this value end with EINTR when a signal handler runs
+    /// in the waiting thread.
+    pub fn interruptible(self) -> Self {
+        Self {
+            interruptible: true,
+            ..self
+        }
+    }
+
     /// Opens the semaphore of this `sysv:` name; ENOENT if there is none that has its first value.
     pub fn open(name: Name<'_>) -> Result<Self, Error> {
-        let (id, gone) = match name {
-            Name::SysvId(id) => (id, Errno::EIDRM),
-            _ => {
-                let id = sys::semget(name.key()?.raw(), 0, 0);
-                (Call::Semget.of(id)?, Errno::ENOENT)
-            }
-        };
+        let (id, gone) = look_up(name)?;
         match find(id)? {
             Found::Ready(semaphore) => Ok(semaphore),
             Found::Blank => Err(Call::Semget.failed(Errno::ENOENT)),
@@ -120,10 +150,11 @@ impl Semaphore {
             _ => name.key()?,
         };
         for _ in 0..TRIES {
-            // Never IPC_EXCL: a blank is no semaphore yet.
-            let id = sys::semget(key.raw(), COUNT, libc::IPC_CREAT | new.mode as c_int);
-            let id = Call::Semget.of(id)?;
-            match find(id)? {
+            let (id, created) = match get_or_create(key, new.mode) {
+                Err(Errno::ENOENT) => continue,
+                result => Call::Semget.of(result)?,
+            };
+            match if created { Found::Blank } else { find(id)? } {
                 Found::Ready(_) if new.exclusive => {
                     return Err(Call::Semget.failed(Errno::EEXIST));
                 }
@@ -134,8 +165,11 @@ impl Semaphore {
                     // Somebody else was first, or has removed it.
                     Err(Errno::EWOULDBLOCK | Errno::EIDRM | Errno::EINVAL) => {}
                     result => {
+                        if result.is_err() && created {
+                            discard(id);
+                        }
                         let kind = new.kind;
-                        return Call::Semop.of(result).map(|()| Self { id, kind });
+                        return Call::Semop.of(result).map(|()| Self::new(id, kind));
                     }
                 },
             }
@@ -144,7 +178,8 @@ impl Semaphore {
     }
 
     /// Takes one, and waits until there is one: at most so many milliseconds, -1 for ever, 0 not at
-    /// all. ETIMEDOUT; EIDRM if it is removed, also meanwhile.
+    /// all. ETIMEDOUT; EIDRM if it is removed, also meanwhile; EINTR, and nothing is taken, only if it
+    /// is [interruptible](Self::interruptible).
     pub fn wait(&self, timeout_ms: c_int) -> Result<(), Error> {
         let deadline = Deadline::after_ms(timeout_ms);
         loop {
@@ -153,7 +188,8 @@ impl Semaphore {
                 Err(Errno::EWOULDBLOCK) if remaining == Some(0) => {
                     return Err(Call::Semop.failed(Errno::ETIMEDOUT));
                 }
-                Err(Errno::EINTR | Errno::EWOULDBLOCK) => {}
+                Err(Errno::EINTR) if !self.interruptible => {}
+                Err(Errno::EWOULDBLOCK) => {}
                 result => return Call::Semop.of(result),
             }
         }
@@ -194,15 +230,35 @@ impl Semaphore {
 
 /// Removes the semaphore of this name; who waits for it gets EIDRM.
 pub fn remove(name: Name<'_>) -> Result<(), Error> {
-    let id = match name {
-        Name::SysvId(id) => id,
-        _ => Call::Semget.of(sys::semget(name.key()?.raw(), 0, 0))?,
-    };
+    let (id, gone) = look_up(name)?;
     match find(id) {
-        Ok(Found::Foreign) => Err(Error::INVALID),
-        Ok(Found::Gone) => Err(Call::Semctl.failed(Errno::EIDRM)),
+        Ok(Found::Foreign) => return Err(Error::INVALID),
+        Ok(Found::Gone) => return Err(Call::Semctl.failed(gone)),
         // The owner may remove also what it may not read.
-        Ok(Found::Ready(_) | Found::Blank) | Err(_) => Call::Semctl.of(sys::sem_remove(id)),
+        Ok(Found::Ready(_) | Found::Blank) | Err(_) => {}
+    }
+    Call::Semctl.of(sys::sem_remove(id).map_err(|errno| match removed(errno) {
+        Errno::EIDRM => gone,
+        errno => errno,
+    }))
+}
+
+/// The id of a name, and the error that says that the set of this id has gone since.
+fn look_up(name: Name<'_>) -> Result<(c_int, Errno), Error> {
+    if let Name::SysvId(id) = name {
+        return Ok((id, Errno::EIDRM));
+    }
+    let id = Call::Semget.of(sys::semget(name.key()?.raw(), 0, 0))?;
+    Ok((id, Errno::ENOENT))
+}
+
+/// The id of the set with this key, and whether this call created it. ENOENT if another process
+/// removes it at the same time.
+fn get_or_create(key: Key, mode: u32) -> Result<(c_int, bool), Errno> {
+    let (count, mode) = (COUNT.into(), mode as c_int);
+    match sys::semget(key.raw(), count, libc::IPC_CREAT | libc::IPC_EXCL | mode) {
+        Err(Errno::EEXIST) => Ok((sys::semget(key.raw(), count, mode)?, false)),
+        result => Ok((result?, true)),
     }
 }
 
@@ -214,34 +270,60 @@ fn find(id: c_int) -> Result<Found, Error> {
 }
 
 fn look(id: c_int) -> Result<Found, Errno> {
-    // In this order: the first operation sets both the time and the mark.
     let status = sys::sem_stat(id)?;
-    if status.sem_nsems != COUNT as libc::c_ulong {
+    if status.sem_nsems != libc::c_ulong::from(COUNT) {
         return Ok(Found::Foreign);
     }
-    let mark = sys::sem_value(id, MARK)?;
-    let ready = |kind| Found::Ready(Semaphore { id, kind });
-    Ok(match mark {
+    // Before the marks: a creator that completes the set meanwhile is seen by them.
+    let untouched = status.sem_otime == 0 && is_untouched(id)?;
+    let [(first, ready), (second, ready_too)] = MARKS;
+    let first = sys::sem_value(id, first)?;
+    if first == 0 && untouched {
+        return Ok(Found::Blank);
+    }
+    if first != ready || sys::sem_value(id, second)? != ready_too {
+        return Ok(Found::Foreign);
+    }
+    let ready = |kind| Found::Ready(Semaphore::new(id, kind));
+    Ok(match sys::sem_value(id, KIND)? {
         PLACES => ready(Kind::Places),
         EVENTS => ready(Kind::Events),
-        0 if status.sem_otime == 0 => Found::Blank,
         _ => Found::Foreign,
     })
 }
 
-/// Sets the value and the mark, unless somebody else has.
+/// Whether no process has ever set a value of the set: SETVAL and SETALL leave their process's pid,
+/// also where they set 0.
+fn is_untouched(id: c_int) -> Result<bool, Errno> {
+    for which in 0..COUNT {
+        if sys::sem_value(id, which)? != 0 || sys::sem_last_pid(id, which)? != 0 {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// Sets the value and the marks, unless another process has set any value.
 fn set_up(id: c_int, new: New) -> Result<(), Errno> {
-    let mark = match new.kind {
+    let kind = match new.kind {
         Kind::Places => PLACES,
         Kind::Events => EVENTS,
     };
-    let mut operations = [
-        operation(MARK, 0, libc::IPC_NOWAIT),
-        // 0 would be to wait for 0, which a blank is.
-        operation(VALUE, new.value as c_short, libc::IPC_NOWAIT),
-        operation(MARK, mark as c_short, 0),
-    ];
+    let unset = (0..COUNT).map(|which| (which, 0));
+    // A value of 0 is to wait for 0, which a blank is.
+    let set = [(VALUE, new.value), (KIND, kind)].into_iter().chain(MARKS);
+    let mut operations = [operation(VALUE, 0, libc::IPC_NOWAIT); COUNT as usize + 4];
+    for (slot, (which, by)) in operations.iter_mut().zip(unset.chain(set)) {
+        *slot = operation(which, by as c_short, libc::IPC_NOWAIT);
+    }
     sys::sem_operate(id, &mut operations, None)
+}
+
+/// Removes what this process created and could not set up, unless another process has completed it.
+fn discard(id: c_int) {
+    if !matches!(look(id), Ok(Found::Ready(_))) {
+        let _ = sys::sem_remove(id);
+    }
 }
 
 fn operation(which: u16, by: c_short, flags: c_int) -> libc::sembuf {

@@ -63,7 +63,12 @@ pub fn state(info: &Result<Info, Error>) -> State {
 pub fn clear(id: c_int) -> bool {
     match state(&sysv::info(id)) {
         State::Absent => true,
-        state => state.is_left_over() && sysv::remove(id).is_ok(),
+        state if state.is_left_over() => match sysv::remove(id) {
+            Ok(()) => true,
+            // Another process may have been first.
+            Err(error) => matches!(error.errno(), Errno::EINVAL | Errno::EIDRM),
+        },
+        _ => false,
     }
 }
 
@@ -87,6 +92,11 @@ fn fate(pid: i32, is_another: impl FnOnce(&ProcessStat) -> bool) -> Creator {
         Some(_) => Creator::Alive,
         None => Creator::Unknown,
     }
+}
+
+/// Whether there is certainly no such process any more, but for one that waits to be reaped.
+pub(crate) fn process_has_ended(pid: i32) -> bool {
+    fate(pid, |_| false) == Creator::Dead
 }
 
 /// Whether the thread that had this id at this time, in milliseconds after boot, has ended: it is

@@ -47,9 +47,25 @@ pub fn remove(id: c_int) -> Result<(), Error> {
     Call::Shmctl.of(sys::shm_remove(id))
 }
 
+/// The error of a call with an id that [`get`] found: if the id has gone since, there is no segment
+/// with its key.
+pub(crate) fn absent_if_gone(error: Error) -> Error {
+    match (error.call(), error.errno()) {
+        (Call::Shmat | Call::Shmctl, Errno::EINVAL | Errno::EIDRM) => {
+            Call::Shmget.failed(Errno::ENOENT)
+        }
+        _ => error,
+    }
+}
+
 /// What the kernel knows about this segment; EACCES without permission to read it.
 pub fn info(id: c_int) -> Result<Info, Error> {
     Call::Shmctl.of(sys::shm_stat(id).map(|ds| info_of(id, &ds)))
+}
+
+/// Whether any process is known to have it attached.
+pub(crate) fn is_attached(id: c_int) -> bool {
+    info(id).is_ok_and(|info| info.attached != Some(0))
 }
 
 /// As [`info`], and also for a segment that this process may not read, where the kernel allows that
@@ -63,13 +79,14 @@ pub fn info_unchecked(id: c_int) -> Result<Info, Error> {
 }
 
 fn info_of(id: c_int, ds: &libc::shmid_ds) -> Info {
+    #[allow(clippy::useless_conversion, reason = "u16 or u32, by target")]
     let mode = u32::from(ds.shm_perm.mode);
     Info {
         size: ds.shm_segsz,
         mode: mode & 0o777,
         uid: ds.shm_perm.uid,
         gid: ds.shm_perm.gid,
-        key: Some(Key::from_raw(ds.shm_perm.__key)),
+        key: Some(Key::from_raw(key_of(&ds.shm_perm))),
         id: Some(id),
         creator_pid: ds.shm_cpid,
         last_pid: ds.shm_lpid,
@@ -83,9 +100,23 @@ fn info_of(id: c_int, ds: &libc::shmid_ds) -> Info {
     }
 }
 
+#[cfg(not(target_env = "musl"))]
+fn key_of(perm: &libc::ipc_perm) -> libc::key_t {
+    perm.__key
+}
+
+#[cfg(target_env = "musl")]
+#[allow(
+    deprecated,
+    reason = "the libc crate has no other name for it on musl yet"
+)]
+fn key_of(perm: &libc::ipc_perm) -> libc::key_t {
+    perm.__ipc_perm_key
+}
+
 /// Changes the permission bits.
 pub fn change_mode(id: c_int, mode: u32) -> Result<(), Error> {
-    change(id, |ds| ds.shm_perm.mode = mode as libc::c_ushort)
+    change(id, |ds| ds.shm_perm.mode = mode as _)
 }
 
 /// Changes the owner.

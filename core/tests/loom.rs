@@ -21,11 +21,12 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::{self, Acquire, Relaxed, Release, SeqCst};
 
 use loom::cell::UnsafeCell;
-use loom::sync::atomic::{AtomicU32, AtomicU64, fence};
+use loom::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, fence};
 use loom::sync::{Condvar, Mutex};
 use loom::thread;
-use shmcomm::handshake::{self, CALM, FENCED, SLEEPING, SleepWord};
-use shmcomm::ring::{Consumer, Producer, Stop, WORD, Word, Words, longest};
+use shmcomm::channel::lock;
+use shmcomm::handshake::{self, CALM, FENCED, SLEEPING, SleepWord, Wake};
+use shmcomm::ring::{self, Consumer, Producer, Stop, WORD, Word, Words, longest};
 
 /// A word, and what tells loom that a payload is read or written there.
 struct Cell64 {
@@ -50,6 +51,8 @@ struct Memory {
     sent: Cell64,
     received: Cell64,
     sleep: AtomicU32,
+    /// Of the receiving end, where it is shared.
+    lock: AtomicU32,
     always_fenced: AtomicU32,
     kernel: Kernel,
     /// Every operation changes it, without ordering anything: loom remembers only the last access to
@@ -65,6 +68,8 @@ struct Kernel {
     /// futex(2): a queue with a lock. Nobody sleeps with a timeout: a lost wake-up is a deadlock.
     futex: Mutex<()>,
     sleepers: Condvar,
+    /// Only where a process has vanished, sleeps end by themselves.
+    has_vanished: AtomicBool,
 }
 
 impl Memory {
@@ -76,12 +81,14 @@ impl Memory {
             sent: Cell64::new(),
             received: Cell64::new(),
             sleep: AtomicU32::new(0),
+            lock: AtomicU32::new(0),
             always_fenced: AtomicU32::new(0),
             kernel: Kernel {
                 asked: AtomicU32::new(0),
                 answered: AtomicU32::new(0),
                 futex: Mutex::new(()),
                 sleepers: Condvar::new(),
+                has_vanished: AtomicBool::new(false),
             },
             steps: AtomicU32::new(0),
         })
@@ -399,8 +406,19 @@ const CASES: [Case; 5] = [
     },
 ];
 
-/// Tries everything that takes at most so many preemptions.
+/// Whether all is wanted, rather than what fits into a newcomer's two minutes.
+fn all() -> bool {
+    std::env::var_os("SHMCOMM_TEST_ALL").is_some()
+}
+
+/// Tries everything that takes at most so many preemptions; at most two, which takes a tenth of the
+/// time, unless all is wanted.
 fn explore(preemptions: usize, model: impl Fn() + Send + Sync + 'static) {
+    let preemptions = if all() {
+        preemptions
+    } else {
+        preemptions.min(2)
+    };
     let mut builder = loom::model::Builder::new();
     builder.preemption_bound = Some(preemptions);
     builder.max_branches = 10_000;
@@ -417,10 +435,17 @@ fn no_message_is_lost_doubled_or_reordered() {
 /// As many operations as a side has in a case, at most.
 const OPERATIONS: u32 = 22;
 
+/// The operations of a case after which a side vanishes: each, or samples that differ by case.
+fn lives(case: usize) -> impl Iterator<Item = u32> {
+    const EVERY: usize = 4;
+    let (first, every) = if all() { (0, 1) } else { (case % EVERY, EVERY) };
+    (0..OPERATIONS).skip(first).step_by(every)
+}
+
 #[test]
 fn a_sender_may_vanish_at_any_step() {
-    for case in &CASES {
-        for life in 0..OPERATIONS {
+    for (number, case) in CASES.iter().enumerate() {
+        for life in lives(number) {
             explore(2, move || check(case, life, GONE));
         }
     }
@@ -428,8 +453,8 @@ fn a_sender_may_vanish_at_any_step() {
 
 #[test]
 fn a_receiver_may_vanish_at_any_step() {
-    for case in &CASES {
-        for life in 0..OPERATIONS {
+    for (number, case) in CASES.iter().enumerate() {
+        for life in lives(number) {
             explore(2, move || check(case, GONE, life));
         }
     }
@@ -444,58 +469,91 @@ fn fence_everywhere(kernel: &Kernel) {
     fence(SeqCst);
 }
 
-/// A sleep word as one process sees it.
-struct Bed {
+/// A word of the handshake or a lock as one process sees it.
+struct Seen32 {
     memory: Arc<Memory>,
-    interrupted: bool,
+    which: fn(&Memory) -> &AtomicU32,
+    life: Arc<Life>,
     has_barrier: bool,
 }
 
-impl Bed {
-    fn word(&self) -> &AtomicU32 {
-        self.memory.steps.fetch_add(1, Relaxed);
-        if self.interrupted {
-            answer(&self.memory);
+impl Seen32 {
+    fn new(process: &Process, which: fn(&Memory) -> &AtomicU32, has_barrier: bool) -> Self {
+        Self {
+            memory: process.memory.clone(),
+            which,
+            life: process.life.clone(),
+            has_barrier,
         }
-        &self.memory.sleep
+    }
+
+    fn word(&self) -> &AtomicU32 {
+        (self.which)(&self.memory)
+    }
+
+    /// One operation, or nothing and `dead` from a process that has vanished. Loom knows sequential
+    /// consistency of fences alone.
+    fn operate<T>(&self, order: Ordering, dead: T, operate: impl FnOnce(Ordering) -> T) -> T {
+        if !self.life.goes_on(&self.memory) {
+            return dead;
+        }
+        if order == SeqCst {
+            fence(SeqCst);
+        }
+        operate(order)
     }
 }
 
-impl SleepWord for Bed {
+impl handshake::Word for Seen32 {
     fn load(&self, order: Ordering) -> u32 {
-        self.word().load(order)
+        self.operate(order, 0, |order| self.word().load(order))
     }
     fn swap(&self, value: u32, order: Ordering) -> u32 {
-        self.word().swap(value, order)
+        self.operate(order, FENCED, |order| self.word().swap(value, order))
     }
     fn fetch_and(&self, bits: u32, order: Ordering) -> u32 {
-        self.word().fetch_and(bits, order)
+        self.operate(order, 0, |order| self.word().fetch_and(bits, order))
     }
     fn exchange(&self, from: u32, to: u32, order: Ordering) -> bool {
-        self.word()
-            .compare_exchange(from, to, order, Relaxed)
-            .is_ok()
+        self.operate(order, true, |order| {
+            self.word()
+                .compare_exchange(from, to, order, Relaxed)
+                .is_ok()
+        })
     }
+}
+
+impl SleepWord for Seen32 {
     fn fence(&self) {
         fence(SeqCst);
     }
     fn fence_everywhere(&self) -> bool {
-        if self.has_barrier {
+        if self.has_barrier && self.life.is_alive() {
             fence_everywhere(&self.memory.kernel);
         }
         self.has_barrier
     }
-    fn wait(&self, expected: u32, _: i64) -> bool {
+    fn wait(&self, expected: u32, _: i64) -> Wake {
+        if !self.life.goes_on(&self.memory) {
+            return Wake::Called;
+        }
         let kernel = &self.memory.kernel;
         let queue = kernel.futex.lock().unwrap();
-        if self.memory.sleep.load(Relaxed) == expected {
+        if !self.life.is_alive() {
+            // It is killed in its sleep.
+        } else if kernel.has_vanished.load(Relaxed) {
+            drop(queue);
+            thread::yield_now();
+        } else if self.word().load(Relaxed) == expected {
             drop(kernel.sleepers.wait(queue).unwrap());
         }
-        true
+        Wake::Called
     }
     fn wake(&self) {
-        let _queue = self.memory.kernel.futex.lock().unwrap();
-        self.memory.kernel.sleepers.notify_all();
+        if self.life.goes_on(&self.memory) {
+            let _queue = self.memory.kernel.futex.lock().unwrap();
+            self.memory.kernel.sleepers.notify_one();
+        }
     }
 }
 
@@ -528,11 +586,7 @@ fn check_handshake(word: u32, calm: u32, without: Without, messages: u64) {
         move || {
             let interrupted = without != Without::Before;
             let process = Process::living(&memory, GONE, interrupted);
-            let bed = Bed {
-                memory: memory.clone(),
-                interrupted,
-                has_barrier,
-            };
+            let bed = Seen32::new(&process, |memory| &memory.sleep, has_barrier);
             let mut producer = Producer::resume(&Process::new(&memory)).unwrap();
             let mut calm = calm;
             for _ in 0..messages {
@@ -551,7 +605,7 @@ fn check_handshake(word: u32, calm: u32, without: Without, messages: u64) {
     struct Receiver {
         process: Process,
         consumer: Consumer,
-        bed: Bed,
+        bed: Seen32,
     }
     if without == Without::Meanwhile {
         always_fence(&memory);
@@ -561,18 +615,15 @@ fn check_handshake(word: u32, calm: u32, without: Without, messages: u64) {
     let process = Process::new(&memory);
     let mut receiver = Receiver {
         consumer: Consumer::resume(&process),
+        bed: Seen32::new(&process, |memory| &memory.sleep, has_barrier),
         process,
-        bed: Bed {
-            memory: memory.clone(),
-            interrupted: false,
-            has_barrier,
-        },
     };
     while receiver.consumer.received() < messages {
         let _ = handshake::sleep(
             &mut receiver,
             |receiver| &receiver.bed,
             1,
+            false,
             &mut |receiver: &mut Receiver| {
                 receiver.process.receive(&mut receiver.consumer, &LENGTHS)
             },
@@ -604,4 +655,179 @@ fn no_wake_up_is_lost_where_the_fence_is_left_out_again() {
 #[test]
 fn no_wake_up_is_lost_where_somebody_comes_without_the_barrier() {
     explore(3, || check_handshake(FENCED, CALM, Without::Meanwhile, 2));
+}
+
+/// One of the receivers that share an end, as `Channel` at a shared end.
+struct Sharer {
+    process: Process,
+    consumer: Consumer,
+    bed: Seen32,
+    lock: Seen32,
+    slot: u32,
+    locked: bool,
+    /// Whether it has ever found something to do.
+    has_locked: bool,
+    held_by: u32,
+}
+
+impl Sharer {
+    fn new(memory: &Arc<Memory>, slot: u32, life: u32, has_barrier: bool) -> Self {
+        let process = Process::living(memory, life, false);
+        Self {
+            consumer: Consumer::default(),
+            bed: Seen32::new(&process, |memory| &memory.sleep, has_barrier),
+            lock: Seen32::new(&process, |memory| &memory.lock, has_barrier),
+            process,
+            slot,
+            locked: false,
+            has_locked: false,
+            held_by: 0,
+        }
+    }
+
+    fn is_alive(&self) -> bool {
+        self.process.life.is_alive()
+    }
+
+    /// As `Channel::attempt`.
+    fn attempt(&mut self, lengths: &[u64]) -> Result<(), Stop> {
+        self.held_by = 0;
+        if !ring::may_have_message(&self.process) {
+            return Err(Stop::Wait);
+        }
+        self.has_locked |= self.is_alive();
+        if let Err(found) = lock::try_lock(&self.lock, self.slot) {
+            self.held_by = found;
+            return Err(Stop::Wait);
+        }
+        self.locked = true;
+        self.consumer = self.process.consumer();
+        let result = match self.is_alive() {
+            true => self.process.receive(&mut self.consumer, lengths),
+            false => Err(Stop::Wait),
+        };
+        self.unlock();
+        result
+    }
+
+    /// As `Channel::unlock`.
+    fn unlock(&mut self) {
+        self.locked = false;
+        lock::unlock(&self.lock);
+        handshake::pass_on(&self.bed, || ring::may_have_message(&self.process));
+    }
+
+    /// Sleeps until it has received a message, or has vanished, or `until` says so.
+    fn receive(&mut self, lengths: &[u64], until: impl Fn(&Self) -> bool) -> bool {
+        while self.is_alive() && !until(self) {
+            let (result, _) = handshake::sleep(
+                self,
+                |sharer| &sharer.bed,
+                1,
+                true,
+                &mut |sharer: &mut Self| sharer.attempt(lengths),
+                |sharer| always_fence(&sharer.process.memory),
+            );
+            if result.is_ok() && self.is_alive() {
+                return true;
+            }
+            // As `Channel::look_around`.
+            if self.held_by != 0 && self.process.memory.kernel.has_vanished.load(Acquire) {
+                lock::unlock_for_dead(&self.lock, self.held_by);
+            }
+        }
+        false
+    }
+}
+
+const SHARED_LENGTHS: [u64; 1] = [0];
+
+/// Sends so many messages to an end where others may sleep.
+fn send_to_sharers(memory: &Arc<Memory>, messages: u64, interrupted: bool) {
+    let process = Process::living(memory, GONE, interrupted);
+    let bed = Seen32::new(&process, |memory| &memory.sleep, interrupted);
+    let mut producer = Producer::resume(&Process::new(memory)).unwrap();
+    let mut calm = 0;
+    for _ in 0..messages {
+        process.send(&mut producer, &SHARED_LENGTHS).unwrap();
+        if handshake::is_called(&bed) {
+            handshake::wake(&bed, &mut calm, || true);
+        }
+    }
+    fence(SeqCst);
+    memory.kernel.answered.store(1000, Release);
+}
+
+/// Two receivers share an end, each receives one message: no wake-up is lost, without any timeout.
+fn check_sharers(word: u32) {
+    let memory = Memory::new(64);
+    memory.sleep.store(word, Relaxed);
+    let has_barrier = word & FENCED == 0;
+    let sender = thread::spawn({
+        let memory = memory.clone();
+        move || send_to_sharers(&memory, 2, has_barrier)
+    });
+    let other = thread::spawn({
+        let memory = memory.clone();
+        move || Sharer::new(&memory, 2, GONE, has_barrier).receive(&SHARED_LENGTHS, |_| false)
+    });
+    let received = Sharer::new(&memory, 1, GONE, has_barrier).receive(&SHARED_LENGTHS, |_| false);
+    assert!(received && other.join().unwrap());
+    sender.join().unwrap();
+    assert_eq!(Process::new(&memory).consumer().received(), 2);
+}
+
+/// From now on a sleep ends after a slice, and the kernel knows that the victim is dead.
+fn end_all_sleeps(memory: &Memory) {
+    let _queue = memory.kernel.futex.lock().unwrap();
+    memory.kernel.has_vanished.store(true, Release);
+    memory.kernel.sleepers.notify_all();
+}
+
+/// One of two sharers vanishes after so many operations, where it may hold the lock only if there was
+/// a message for it: the other one receives the rest.
+fn check_vanishing_sharer(life: u32) {
+    let memory = Memory::new(64);
+    memory.sleep.store(FENCED, Relaxed);
+    let sender = thread::spawn({
+        let memory = memory.clone();
+        move || send_to_sharers(&memory, 2, false)
+    });
+    let victim = thread::spawn({
+        let memory = memory.clone();
+        move || {
+            let mut sharer = Sharer::new(&memory, 2, life, false);
+            sharer.receive(&SHARED_LENGTHS, |sharer| {
+                sharer.process.memory.kernel.has_vanished.load(Relaxed)
+            });
+            if !sharer.is_alive() && !sharer.has_locked {
+                assert_ne!(lock::holder(memory.lock.load(Relaxed)), 2);
+            }
+            end_all_sleeps(&memory);
+        }
+    });
+    let mut sharer = Sharer::new(&memory, 1, GONE, false);
+    let all = |sharer: &Sharer| {
+        let process = Process::new(&sharer.process.memory);
+        ring::counted(&process.head, &process.received).1 == 2
+    };
+    while sharer.receive(&SHARED_LENGTHS, all) {}
+    end_all_sleeps(&memory);
+    victim.join().unwrap();
+    sender.join().unwrap();
+    assert_eq!(Process::new(&memory).consumer().received(), 2);
+}
+
+#[test]
+fn no_wake_up_of_a_sharer_is_lost() {
+    explore(2, || check_sharers(FENCED));
+    explore(1, || check_sharers(FENCED | SLEEPING));
+    explore(1, || check_sharers(0));
+}
+
+#[test]
+fn a_sharer_may_vanish_at_any_step() {
+    for life in 0..40 {
+        explore(1, move || check_vanishing_sharer(life));
+    }
 }

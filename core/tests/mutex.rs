@@ -229,15 +229,16 @@ fn a_death_at_any_instruction_of_lock_and_unlock_leaves_it_usable() {
         mutex.unlock().unwrap();
     });
     println!("{kills} instructions, {died} of them inside");
-    assert!(clean > 100 && died > 100, "{clean} {died}");
+    let least = 100 / support::EVERY;
+    assert!(clean > least && died > least, "{clean} {died}");
 }
 
 #[test]
 fn a_death_at_any_instruction_of_unlock_wakes_who_sleeps() {
     let shared = Shared::new();
     let mutex = shared.mutex();
-    let (mut steps, mut waits) = (0, Vec::new());
-    loop {
+    let mut waits = Vec::new();
+    for steps in support::spread(support::EVERY) {
         let lock = || {
             let _ = mutex.lock(-1);
         };
@@ -260,14 +261,13 @@ fn a_death_at_any_instruction_of_unlock_wakes_who_sleeps() {
         assert_eq!(code, 0, "{steps}");
         waits.push(waited);
         if !killed {
+            assert!(steps > 50);
             break;
         }
-        steps += 1;
     }
-    waits.sort();
-    let (median, longest) = (waits[waits.len() / 2], waits[waits.len() - 1]);
-    println!("{steps} instructions; woken after {median:?}, at most {longest:?}");
-    assert!(steps > 50);
+    let longest = waits.iter().copied().max().unwrap();
+    let median = support::median(waits);
+    println!("woken after {median:?}, at most {longest:?}");
     // The machine may be busy with other things, but not most of the time.
     assert!(median < Duration::from_millis(100), "{median:?}");
     assert!(longest < Duration::from_secs(4), "{longest:?}");

@@ -23,9 +23,10 @@ impl Place {
     fn new() -> Self {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let next = NEXT.fetch_add(1, Relaxed);
+        assert!(next < 1 << 10);
         let place = Self(format!(
             "sysv:0x5e{:06x}",
-            std::process::id() << 6 & 0xff_ffc0 | next
+            std::process::id() << 10 & 0xff_fc00 | next
         ));
         let _ = semaphore::remove(place.name());
         place
@@ -113,6 +114,73 @@ fn a_wait_ends_in_time_also_under_signals() {
         i32::from(!(in_time && errno(result) == Some(Errno::ETIMEDOUT)))
     });
     assert_eq!(child.join(), 0);
+}
+
+/// Runs a handler once, so many milliseconds from now; with SA_RESTART, which must change nothing.
+fn signal_in(ms: i64) {
+    extern "C" fn nothing(_: i32) {}
+    // SAFETY: the pointers are valid, and the handler does nothing.
+    unsafe {
+        let mut action: libc::sigaction = std::mem::zeroed();
+        action.sa_sigaction = nothing as extern "C" fn(i32) as usize;
+        action.sa_flags = libc::SA_RESTART;
+        libc::sigaction(libc::SIGALRM, &action, std::ptr::null_mut());
+        let mut timer: libc::itimerval = std::mem::zeroed();
+        timer.it_value.tv_usec = ms * 1000;
+        libc::setitimer(libc::ITIMER_REAL, &timer, std::ptr::null_mut());
+    }
+}
+
+#[test]
+fn a_signal_handler_ends_an_interruptible_wait_alone() {
+    let place = Place::new();
+    for kind in [Kind::Places, Kind::Events] {
+        let semaphore = place.create(0, kind);
+        for timeout_ms in [10_000, -1] {
+            let child = Child::start(|| {
+                signal_in(100);
+                i32::from(errno(semaphore.interruptible().wait(timeout_ms)) != Some(Errno::EINTR))
+            });
+            assert_eq!(child.join(), 0, "{kind:?} {timeout_ms}");
+        }
+        let child = Child::start(|| {
+            signal_in(50);
+            let (result, waited) = timed(|| semaphore.wait(300));
+            let in_time = waited >= Duration::from_millis(300);
+            i32::from(!(in_time && errno(result) == Some(Errno::ETIMEDOUT)))
+        });
+        assert_eq!(child.join(), 0, "{kind:?}");
+        semaphore.post().unwrap();
+        assert_eq!(semaphore.value(), Ok(1), "{kind:?}");
+        semaphore::remove(place.name()).unwrap();
+    }
+}
+
+#[test]
+fn an_interrupted_wait_takes_nothing() {
+    const POSTS: usize = 3000;
+    let place = Place::new();
+    let semaphore = place.create(0, Kind::Events);
+    let child = Child::start(|| {
+        signal_storm();
+        let (mut taken, mut interrupted) = (0, 0);
+        while taken < POSTS {
+            match errno(semaphore.interruptible().wait(10_000)) {
+                None => taken += 1,
+                Some(Errno::EINTR) => interrupted += 1,
+                Some(_) => return 1,
+            }
+        }
+        if interrupted > 100 { 0 } else { 2 }
+    });
+    for post in 0..POSTS {
+        semaphore.post().unwrap();
+        if post % 10 == 0 {
+            sleep_ms(1);
+        }
+    }
+    assert_eq!(child.join(), 0);
+    assert_eq!(semaphore.value(), Ok(0));
 }
 
 #[test]
@@ -205,26 +273,115 @@ fn only_sysv_names_have_semaphores() {
     );
 }
 
+/// Another program's set under the key of this place.
+fn foreign_set(place: &Place, count: i32) -> i32 {
+    // SAFETY: takes no pointer.
+    let id = unsafe { libc::semget(place.key(), count, libc::IPC_CREAT | libc::IPC_EXCL | 0o600) };
+    assert!(id >= 0);
+    id
+}
+
+fn set_all(id: i32, values: &[u16]) {
+    const SETALL: i32 = 17;
+    // SAFETY: there are as many values as the set has semaphores.
+    assert_eq!(unsafe { libc::semctl(id, 0, SETALL, values.as_ptr()) }, 0);
+}
+
+fn get_all(id: i32, count: usize) -> Vec<u16> {
+    const GETALL: i32 = 13;
+    let mut values = vec![0; count];
+    // SAFETY: there is room for as many values as the set has semaphores.
+    let got = unsafe { libc::semctl(id, 0, GETALL, values.as_mut_ptr()) };
+    assert_eq!(got, 0);
+    values
+}
+
+fn assert_left_alone(place: &Place, id: i32, count: usize, what: &str) {
+    let before = get_all(id, count);
+    let invalid = Some(Errno::EINVAL);
+    let open = Semaphore::open(place.name());
+    assert_eq!(errno(open), invalid, "{count} {what}");
+    for kind in [Kind::Places, Kind::Events] {
+        for exclusive in [false, true] {
+            let new = New {
+                kind,
+                exclusive,
+                ..LOCK
+            };
+            let create = Semaphore::create(place.name(), new);
+            assert_eq!(errno(create), invalid, "{count} {what}");
+        }
+    }
+    assert_eq!(errno(Semaphore::open(Name::SysvId(id))), invalid);
+    for name in [place.name(), Name::SysvId(id)] {
+        assert_eq!(errno(semaphore::remove(name)), invalid, "{count} {what}");
+    }
+    assert_eq!(get_all(id, count), before, "{count} {what}");
+}
+
+/// How many semaphores the sets of this library have.
+fn own_count() -> usize {
+    let place = Place::new();
+    let semaphore = place.create(0, Kind::Places);
+    // SAFETY: all zeros are a valid value.
+    let mut ds: libc::semid_ds = unsafe { std::mem::zeroed() };
+    // SAFETY: the buffer is of the type that IPC_STAT fills.
+    let stat = unsafe { libc::semctl(semaphore.id(), 0, libc::IPC_STAT, &raw mut ds) };
+    assert_eq!(stat, 0);
+    ds.sem_nsems as usize
+}
+
 #[test]
 fn another_programs_semaphores_are_left_alone() {
-    for count in 1..=3 {
+    const SETVAL: i32 = 16;
+    for count in [1, 2, 3, own_count()] {
+        for value in [0, 1, 5, 0x5348, 0x5349] {
+            let place = Place::new();
+            let id = foreign_set(&place, count as i32);
+            let mut values = vec![0; count];
+            values[0] = 5;
+            values[count - 1] = value;
+            set_all(id, &values);
+            assert_left_alone(&place, id, count, "after SETALL");
+        }
+
         let place = Place::new();
-        // SAFETY: takes no pointer.
-        let id = unsafe { libc::semget(place.key(), count, libc::IPC_CREAT | 0o600) };
-        assert!(id >= 0);
-        if count == 2 {
+        let id = foreign_set(&place, count as i32);
+        set_all(id, &vec![0; count]);
+        assert_left_alone(&place, id, count, "after SETALL of zeros");
+
+        for which in 0..count as i32 {
+            let place = Place::new();
+            let id = foreign_set(&place, count as i32);
+            // SAFETY: takes no pointer.
+            assert_eq!(unsafe { libc::semctl(id, which, SETVAL, 0) }, 0);
+            assert_left_alone(&place, id, count, "after SETVAL");
+        }
+
+        let place = Place::new();
+        let id = foreign_set(&place, count as i32);
+        for sem_op in [1, -1] {
             let mut used = libc::sembuf {
                 sem_num: 0,
-                sem_op: 1,
+                sem_op,
                 sem_flg: 0,
             };
             // SAFETY: one operation, as said.
             assert_eq!(unsafe { libc::semop(id, &mut used, 1) }, 0);
+            assert_left_alone(&place, id, count, "after semop");
         }
-        assert_eq!(errno(Semaphore::open(place.name())), Some(Errno::EINVAL));
-        let create = Semaphore::create(place.name(), LOCK);
-        assert_eq!(errno(create), Some(Errno::EINVAL), "{count}");
-        assert_eq!(errno(semaphore::remove(place.name())), Some(Errno::EINVAL));
+    }
+}
+
+#[test]
+fn another_programs_set_without_values_is_left_alone() {
+    for count in 1..own_count() + 9 {
+        if count == own_count() {
+            continue;
+        }
+        let place = Place::new();
+        let id = foreign_set(&place, count as i32);
+        assert_left_alone(&place, id, count, "without values");
     }
 }
 
@@ -283,8 +440,10 @@ fn many_make_and_open_and_remove_it_at_the_same_time() {
             if !matches!(errno(taken), None | Some(Errno::EIDRM)) {
                 return 2;
             }
-            if round % 7 == 0 {
-                let _ = semaphore::remove(name);
+            if round % 7 == 0
+                && !matches!(errno(semaphore::remove(name)), None | Some(Errno::ENOENT))
+            {
+                return 3;
             }
         }
         0
@@ -292,6 +451,23 @@ fn many_make_and_open_and_remove_it_at_the_same_time() {
     let children: Vec<Child> = (0..6).map(|_| Child::start(work)).collect();
     for child in children {
         assert_eq!(child.join(), 0);
+    }
+}
+
+#[test]
+fn a_creation_that_fails_leaves_nothing() {
+    for mode in [0, 0o400] {
+        let place = Place::new();
+        let new = New { mode, ..LOCK };
+        let name = place.name();
+        let child = Child::start(|| {
+            // SAFETY: takes no pointer. Where it fails, the process is an ordinary user's already.
+            unsafe { libc::setuid(65534) };
+            i32::from(errno(Semaphore::create(name, new)) != Some(Errno::EACCES))
+        });
+        assert_eq!(child.join(), 0, "{mode:o}");
+        // SAFETY: takes no pointer.
+        assert_eq!(unsafe { libc::semget(place.key(), 0, 0) }, -1, "{mode:o}");
     }
 }
 

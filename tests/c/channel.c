@@ -11,6 +11,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
+#include <sys/time.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -31,6 +33,11 @@ static void end_mark(void)
     }
 }
 
+static void on_alarm(int number)
+{
+    (void)number;
+}
+
 static void print(const char *call, int failed)
 {
     end_mark();
@@ -40,7 +47,7 @@ static void print(const char *call, int failed)
         printf("%s: ok\n", call);
 }
 
-/* c: create, x: exclusive, s: send, r: receive, h: shared */
+/* c: create, x: exclusive, s: send, r: receive, h: shared, i: interruptible */
 static int flags(const char *letters)
 {
     int result = 0;
@@ -52,6 +59,7 @@ static int flags(const char *letters)
         case 's': result |= SHMC_SEND; break;
         case 'r': result |= SHMC_RECV; break;
         case 'h': result |= SHMC_SHARED; break;
+        case 'i': result |= SHMC_INTR; break;
         }
     return result;
 }
@@ -157,16 +165,41 @@ int main(int argc, char **argv)
             if (fork() > 0)
                 return wait(&status) < 0 || status != 0;
         } else if (strcmp(what, "sleeper") == 0) {
-            /* A child that does nothing for so many seconds. */
+            /* A child that does nothing for so many seconds, from when it runs. */
             unsigned seconds = (unsigned)number(argv[++i]);
+            int runs[2];
+            char none;
 
+            if (pipe(runs) != 0)
+                return 1;
             if (fork() == 0) {
-                close(0);
-                close(1);
-                close(2);
+                for (int file = 0; file < 3; file++)
+                    close(file);
+                close(runs[0]);
+                close(runs[1]);
                 sleep(seconds);
                 _exit(0);
             }
+            close(runs[1]);
+            if (read(runs[0], &none, 1) != 0)
+                return 1;
+            close(runs[0]);
+        } else if (strcmp(what, "clone") == 0) {
+            /* As "child", without the handlers of fork. */
+            int status;
+
+            if (syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0) > 0)
+                return wait(&status) < 0 || status != 0;
+        } else if (strcmp(what, "alarm") == 0) {
+            /* A signal handler runs after so many milliseconds, and again and again. */
+            long us = number(argv[++i]) * 1000;
+            struct itimerval timer = {{0, us}, {0, us}};
+            struct sigaction action = {0};
+
+            action.sa_handler = on_alarm;
+            action.sa_flags = SA_RESTART;
+            sigaction(SIGALRM, &action, NULL);
+            setitimer(ITIMER_REAL, &timer, NULL);
         } else if (strcmp(what, "sleepms") == 0)
             usleep((useconds_t)number(argv[++i]) * 1000);
         else if (strcmp(what, "mark") == 0) {

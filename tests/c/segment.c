@@ -57,6 +57,17 @@ static void print_stat(void)
            (long long)info.attached, info.removed, info.locked, info.pages);
 }
 
+static void print_times(void)
+{
+    shmc_segment_info info;
+
+    if (shmc_segment_stat(segment, &info) != 0)
+        print("times", 1);
+    else
+        printf("times: %lld %lld %lld\n", (long long)info.atime, (long long)info.dtime,
+               (long long)info.ctime);
+}
+
 int main(int argc, char **argv)
 {
     int i;
@@ -75,6 +86,8 @@ int main(int argc, char **argv)
             printf("size: %zu\n", shmc_segment_size(segment));
         else if (strcmp(what, "stat") == 0)
             print_stat();
+        else if (strcmp(what, "times") == 0)
+            print_times();
         else if (strcmp(what, "id") == 0) {
             shmc_segment_info info;
 

@@ -14,7 +14,10 @@ pub struct Driver {
 impl Driver {
     /// Builds it from a file of `tests/c`.
     pub fn build(source: &str, link: Link<'_>) -> Self {
-        let sandbox = Sandbox::new();
+        Self::build_in(Sandbox::new(), source, link)
+    }
+
+    pub fn build_in(sandbox: Sandbox, source: &str, link: Link<'_>) -> Self {
         let program = super::build(
             super::cc().arg("-O2").arg(super::source(source)),
             link,

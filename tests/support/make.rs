@@ -1,6 +1,7 @@
 //! The programs of `c-examples/`, made by `make` into a sandbox, and run in process groups.
 #![allow(dead_code)]
 
+use std::ffi::OsStr;
 use std::io::{self, BufRead, BufReader};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -9,7 +10,7 @@ use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::support::{self, ROOT, Sandbox, library};
+use crate::support::{self, ROOT, Sandbox, library, run};
 
 /// Longer than any conversation, also where all tests run at once.
 pub const PATIENCE: Duration = Duration::from_secs(50);
@@ -19,12 +20,31 @@ pub fn tour_file(name: &str) -> PathBuf {
     Path::new(ROOT).join("c-examples").join(name)
 }
 
-/// The examples, built into a sandbox.
-pub struct Tour(pub Sandbox);
+/// The examples, built into a sandbox; another one holds what is no example.
+pub struct Tour(pub Sandbox, Sandbox);
 
 impl Tour {
     pub fn new() -> Option<Self> {
-        support::has("make").then(|| Self(Sandbox::new()))
+        support::has("make").then(|| {
+            let tour = Self(Sandbox::new(), Sandbox::new());
+            let mut cc = support::cc();
+            cc.args(["-shared", "-fPIC", "-o"]).arg(tour.pace());
+            run(cc.arg(support::source("pace.c")));
+            tour
+        })
+    }
+
+    fn pace(&self) -> PathBuf {
+        self.1.join("pace.so")
+    }
+
+    /// A command whose processes sleep a fifth of the seconds that they say, unless all is wanted.
+    pub fn command(&self, program: impl AsRef<OsStr>) -> Command {
+        let mut command = self.0.command(program);
+        if !support::all() {
+            command.env("LD_PRELOAD", self.pace());
+        }
+        command
     }
 
     pub fn make<const N: usize>(&self, arguments: [&str; N]) -> Command {
@@ -35,7 +55,7 @@ impl Tour {
     }
 
     pub fn make_without_library(&self, make: &str) -> Command {
-        let mut make = self.0.command(make);
+        let mut make = self.command(make);
         make.args(["--no-print-directory", "-C"]).arg(tour_file(""));
         make.arg(format!("OUT={}", self.0.path().display()));
         for variable in ["MAKEFLAGS", "MAKELEVEL", "CPPFLAGS", "LDFLAGS", "LDLIBS"] {

@@ -1,18 +1,23 @@
 //! What the black-box tests share: the library as a C programmer gets it, C programs built against
 //! it, and keys of a test's own.
-#![allow(dead_code)]
+#![allow(dead_code, unused_imports)]
 
+pub mod channel;
 pub mod driver;
+pub mod measure;
 pub mod ptrace;
 
 use std::ffi::{CString, OsStr};
 use std::io::Write;
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::{env, fs, io};
+
+pub use measure::{Progress, all, median, spread, timed, within};
 
 /// A directory that cargo gives the tests, inside its target directory.
 pub const TEMPORARY: &str = env!("CARGO_TARGET_TMPDIR");
@@ -60,10 +65,7 @@ pub fn run(command: &mut Command) -> Output {
 /// A lack of a tool fails instead where `SHMCOMM_TEST_ALL` is set, as it is in continuous
 /// integration.
 pub fn skip_without(tool: &str) {
-    assert!(
-        env::var_os("SHMCOMM_TEST_ALL").is_none(),
-        "{tool} is not installed"
-    );
+    assert!(!all(), "{tool} is not installed");
     skip(&format!("{tool} is not installed"));
 }
 
@@ -75,12 +77,16 @@ pub fn skip(reason: &str) {
 
 /// Whether a program can be found; otherwise the test skips what needs it.
 pub fn has(tool: &str) -> bool {
-    let found = env::split_paths(&env::var_os("PATH").unwrap_or_default())
-        .any(|directory| directory.join(tool).is_file());
+    let found = is_installed(tool);
     if !found {
         skip_without(tool);
     }
     found
+}
+
+pub fn is_installed(tool: &str) -> bool {
+    env::split_paths(&env::var_os("PATH").unwrap_or_default())
+        .any(|directory| directory.join(tool).is_file())
 }
 
 /// The C compiler of this machine, `CC` respected.
@@ -125,6 +131,8 @@ pub fn build(command: &mut Command, link: Link<'_>, program: &Path) -> PathBuf {
         command.arg(format!("-Wl,-rpath,{}", directory.display()));
     }
     run(command);
+    // Other users may be meant to run it, whatever the umask.
+    fs::set_permissions(program, fs::Permissions::from_mode(0o755)).unwrap();
     program.to_owned()
 }
 
@@ -153,13 +161,31 @@ pub struct Sandbox(PathBuf);
 
 impl Sandbox {
     pub fn new() -> Self {
-        static COUNT: AtomicU32 = AtomicU32::new(0);
         let sandboxes = Path::new(TEMPORARY).join("sandboxes");
         fs::create_dir_all(&sandboxes).unwrap();
-        sweep(&sandboxes);
+        Self::below(&sandboxes, "")
+    }
+
+    /// One that other users can reach, which a clone in somebody's home may not be.
+    pub fn for_all_users() -> Self {
+        let everybody = |path: &Path| {
+            let mode = |path: &Path| Some(fs::metadata(path).ok()?.permissions().mode());
+            path.ancestors()
+                .all(|path| mode(path).is_some_and(|mode| mode & 0o001 != 0))
+        };
+        let candidates = [env::temp_dir(), "/tmp".into(), "/var/tmp".into()];
+        let reached = candidates.iter().find(|path| everybody(path));
+        let sandbox = Self::below(reached.unwrap_or(&candidates[0]), "shmcomm-test-");
+        fs::set_permissions(&sandbox.0, fs::Permissions::from_mode(0o755)).unwrap();
+        sandbox
+    }
+
+    fn below(sandboxes: &Path, prefix: &str) -> Self {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        sweep(sandboxes, prefix);
         loop {
             let number = COUNT.fetch_add(1, Ordering::Relaxed);
-            let directory = sandboxes.join(format!("{}-{number}", std::process::id()));
+            let directory = sandboxes.join(format!("{prefix}{}-{number}", std::process::id()));
             fs::create_dir(&directory).unwrap();
             let sandbox = Self(directory);
             // ftok takes few bits of a file's identity: another file may have the same.
@@ -210,8 +236,8 @@ impl Drop for Sandbox {
 }
 
 /// Removes what tests left that were killed.
-fn sweep(sandboxes: &Path) {
-    for left in left_behind(sandboxes, "") {
+fn sweep(sandboxes: &Path, prefix: &str) {
+    for left in left_behind(sandboxes, prefix) {
         clear(&left);
     }
 }
@@ -252,6 +278,11 @@ impl ObjectName {
         &self.0
     }
 
+    /// Removes the object, if there is one.
+    pub fn remove(&self) {
+        let _ = fs::remove_file(&self.0);
+    }
+
     /// The name as the library takes it.
     pub fn name(&self) -> String {
         format!("posix:/{}", self.0.file_name().unwrap().display())
@@ -260,7 +291,7 @@ impl ObjectName {
 
 impl Drop for ObjectName {
     fn drop(&mut self) {
-        let _ = fs::remove_file(&self.0);
+        self.remove();
     }
 }
 

@@ -1,126 +1,62 @@
-//! The lock that those have who share an end of a channel.
+//! The lock that the processes have which share an end of a channel: the pure algorithm, without a
+//! system call.
+//!
+//! It is held from a successful reserve to its commit, from a peek to its release, and never by a
+//! process that waits. Its word:
+//!
+//! ```text
+//! | acquisitions: 24 | slot of the holder, 0 for nobody: 8 |
+//! ```
+//!
+//! | from | to | by | ordering | a death right after it leaves |
+//! |---|---|---|---|---|
+//! | free | held | whoever locks | acquire | a dead holder |
+//! | held | free | its holder | sequentially consistent | sleepers that look again by themselves |
+//! | held by the dead | free | whoever finds that out, and the next process of that slot | relaxed | – |
 
-use core::ffi::c_int;
-use core::sync::atomic::{
-    AtomicU32,
-    Ordering::{Acquire, Relaxed, Release},
-};
+use core::sync::atomic::Ordering::{Acquire, Relaxed, SeqCst};
 
-use super::Channel;
-use super::memory::at;
-use super::wait::{SLICE_NS, SPIN_NS};
-use crate::deadline::Deadline;
-use crate::endpoint::Side;
-use crate::error::{Call, Errno, Error};
-use crate::futex;
-use crate::sys;
+use crate::handshake::Word;
 
-/// The lock's word.
-mod word {
-    /// The slot of who has it; 0 for nobody.
-    pub const HOLDER: u32 = 0xff;
-    /// How often it was taken: so that nobody takes the lock of a living one for that of a dead one
-    /// that had the same slot before.
-    pub const COUNT: u32 = 0x7fff_ff00;
-    /// Somebody waits for it.
-    pub const WAITED_FOR: u32 = 1 << 31;
+/// The slot of the holder; 0 for nobody.
+const HOLDER: u32 = 0xff;
+/// Acquisition counter, against ABA: a waiter that saw a dead holder must not free the lock of a live
+/// process that reuses the slot.
+const COUNT: u32 = !HOLDER;
 
-    /// The count of who takes it next.
-    pub fn next(word: u32) -> u32 {
-        (word & COUNT).wrapping_add(HOLDER.wrapping_add(1)) & COUNT
-    }
+/// The slot of the holder in this word.
+pub fn holder(word: u32) -> u32 {
+    word & HOLDER
 }
 
-impl Channel {
-    fn lock_word(&self) -> &AtomicU32 {
-        self.memory.view().word(match self.side() {
-            Side::Sender => at::SENDER_LOCK,
-            Side::Receiver => at::RECEIVER_LOCK,
-        })
-    }
+/// Locks for the process of this slot, if nobody else holds the lock; else says in which word it was
+/// found held.
+pub fn try_lock(word: &impl Word, slot: u32) -> Result<(), u32> {
+    // Each failure means that another process locked or unlocked meanwhile.
+    const MAX_RETRIES: u32 = 8;
 
-    /// Keeps others that share this end out.
-    #[cold]
-    #[inline(never)]
-    pub(super) fn lock(&mut self, timeout_ms: c_int) -> Result<(), Error> {
-        let slot = self.endpoint.slot();
-        let deadline = Deadline::after_ms(timeout_ms);
-        let spin = sys::monotonic_clock_ns().wrapping_add(SPIN_NS);
-        let mut marks = 0;
-        // Who does not wait must see at once that the holder is dead.
-        let mut in_doubt = timeout_ms == 0;
-        loop {
-            let word = self.lock_word();
-            let found = word.load(Relaxed);
-            let holder = found & word::HOLDER;
-            // A dead one's lock passes to who finds it; one of this slot was left by a dead one.
-            let is_free =
-                holder == 0 || holder == slot || (in_doubt && !self.endpoint.is_alive(holder));
-            if is_free {
-                let waited_for = match holder {
-                    0 => marks,
-                    _ => word::WAITED_FOR,
-                };
-                let mine = word::next(found) | slot | waited_for;
-                if word.compare_exchange(found, mine, Acquire, Relaxed).is_ok() {
-                    break;
-                }
-            }
-            if sys::monotonic_clock_ns() < spin {
-                core::hint::spin_loop();
-                continue;
-            }
-            let left = deadline.remaining_at_most(SLICE_NS);
-            if left == 0 && !(is_free && timeout_ms == 0) {
-                return Err(Call::Futex.failed(match timeout_ms {
-                    0 => Errno::EAGAIN,
-                    _ => Errno::ETIMEDOUT,
-                }));
-            }
-            if is_free {
-                continue;
-            }
-            let marked = found | word::WAITED_FOR;
-            if word
-                .compare_exchange(found, marked, Relaxed, Relaxed)
-                .is_ok()
-            {
-                let woken = futex::sleep(word, marked, left);
-                // Signals may come more often than a slice ends.
-                in_doubt = matches!(woken, Err(Errno::ETIMEDOUT | Errno::EINTR));
-                marks = word::WAITED_FOR;
-            }
+    let mut found = 0;
+    for _ in 0..MAX_RETRIES {
+        found = word.load(Relaxed);
+        // A dead process has left a lock of the own slot.
+        if holder(found) != 0 && holder(found) != slot {
+            break;
         }
-        self.resume().inspect_err(|_| self.unlock_word())
-    }
-
-    #[inline(always)]
-    pub(super) fn unlock(&mut self) {
-        if self.endpoint.is_shared() {
-            self.unlock_word();
+        let count = (found & COUNT).wrapping_add(HOLDER).wrapping_add(1) & COUNT;
+        if word.exchange(found, count | slot, Acquire) {
+            return Ok(());
         }
     }
+    Err(found)
+}
 
-    #[cold]
-    #[inline(never)]
-    fn unlock_word(&self) {
-        let word = self.lock_word();
-        if word.fetch_and(word::COUNT, Release) & word::WAITED_FOR != 0 {
-            let _ = futex::wake(word, 1);
-        }
-    }
+/// Unlocks. Sequentially consistent: a process that finds the end locked, having set its sleep bit
+/// before, is seen by the one that unlocks, which looks at that bit after this.
+pub fn unlock(word: &impl Word) {
+    word.fetch_and(COUNT, SeqCst);
+}
 
-    /// Frees the lock that was left by a dead one of the slot that this process has now: nobody
-    /// could tell any more that it is dead.
-    pub(super) fn unlock_for_dead(&self) {
-        let word = self.lock_word();
-        let found = word.load(Relaxed);
-        if found & word::HOLDER == self.endpoint.slot()
-            && word
-                .compare_exchange(found, found & word::COUNT, Release, Relaxed)
-                .is_ok()
-        {
-            let _ = futex::wake(word, 1);
-        }
-    }
+/// Frees a lock whose holder has died, as it was found; not if anything has changed since.
+pub fn unlock_for_dead(word: &impl Word, found: u32) {
+    word.exchange(found, found & COUNT, Relaxed);
 }

@@ -1,18 +1,17 @@
-//! How an end of a channel is opened, and the channel made if need be.
+//! How an end of a channel is opened, and the channel created if need be.
 
 use core::sync::atomic::Ordering::Relaxed;
 
-use super::memory::{HEADER, MAGIC, Memory, at};
+use super::memory::{Layout, Memory};
 use super::{Channel, End};
-use crate::endpoint::{self, Endpoint, Side};
-use crate::error::{Call, Errno, Error};
+use crate::endpoint::{Endpoint, Side};
+use crate::error::Error;
+use crate::fork::{self, Registered};
 use crate::name::Name;
 use crate::object::{self, Creation, Place, Unnamed};
 use crate::ring::{Consumer, Producer};
-use crate::sys::{self, Access, Descriptor};
+use crate::sys::{self, Access};
 
-/// The least capacity, in bytes.
-const SMALLEST: usize = 4096;
 /// The capacity where none is asked for.
 const DEFAULT_CAPACITY: usize = 1 << 20;
 
@@ -31,6 +30,8 @@ pub struct Options {
     pub exclusive: bool,
     /// Several may hold this end at once.
     pub shared: bool,
+    /// A signal handler that runs in the waiting thread ends a wait with EINTR.
+    pub interruptible: bool,
 }
 
 impl Options {
@@ -45,99 +46,80 @@ impl Options {
         if self.mode & !0o777 != 0 || (self.exclusive && !self.create) {
             return Err(Error::INVALID);
         }
-        let channel = self.open_between_forks(place)?;
-        channel.came(self.side).store(1, Relaxed);
-        Ok(channel)
-    }
-
-    /// Opens it while no other thread forks: the child may have the file open, and this end with it,
-    /// if it was not yet known as one that children close.
-    fn open_between_forks(&self, place: Place<'_>) -> Result<Channel, Error> {
-        /// A millisecond each; the fork may be waiting for what this thread holds.
-        const TRIES: u32 = 20;
-
-        let mut options = *self;
-        for _ in 0..TRIES {
-            if let Some(forks) = endpoint::forks() {
-                let channel = options.find_or_make(place)?;
-                if endpoint::forks() == Some(forks) {
-                    return Ok(channel);
-                }
-                options.exclusive = false;
-            }
-            sys::sleep_ms(1);
-        }
-        options.find_or_make(place)
-    }
-
-    #[inline(never)]
-    fn find_or_make(&self, place: Place<'_>) -> Result<Channel, Error> {
         let creation = Creation {
             create: self.create,
             exclusive: self.exclusive,
             reclaim: false,
         };
-        let find = || {
+        creation.find_or_make(place, || self.find(place), || self.make(place))
+    }
+
+    fn find(&self, place: Place<'_>) -> Result<Channel, Error> {
+        let (file, memory) = fork::undisturbed(|| {
             let (file, size) = object::open(place, Access::ReadWrite, self.create)?;
-            self.take(file, size)
-        };
-        creation.find_or_make(place, find, || self.take(self.make(place)?, self.size()?))
+            let file = Registered::new(file)?;
+            let layout = Layout::of(size, sys::page_size())?;
+            if self.capacity > layout.capacity {
+                return Err(Error::INVALID);
+            }
+            let memory = Memory::map(file.file(), layout)?;
+            Ok((file, memory))
+        })?;
+        memory.check()?;
+        self.take(file, memory)
     }
 
-    /// The size of a new channel's object.
-    fn size(&self) -> Result<usize, Error> {
-        let asked = match self.capacity {
+    fn make(&self, place: Place<'_>) -> Result<Channel, Error> {
+        let capacity = match self.capacity {
             0 => DEFAULT_CAPACITY,
-            asked => asked.max(SMALLEST),
+            asked => asked,
         };
-        asked
-            .checked_next_power_of_two()
-            .and_then(|capacity| capacity.checked_add(HEADER))
-            .filter(|size| isize::try_from(*size).is_ok())
-            .ok_or(Error::INVALID)
+        let layout = Layout::new(capacity, sys::page_size())?;
+        let (file, memory, stand_in) = fork::undisturbed(|| {
+            let Unnamed { file, stand_in } = Unnamed::make(place, layout.file_size(), self.mode)?;
+            let file = Registered::new(file)?;
+            let memory = Memory::map(file.file(), layout)?;
+            Ok((file, memory, stand_in))
+        })?;
+        memory.init();
+        let channel = self.take(file, memory)?;
+        // The name comes last, when nothing else can fail.
+        stand_in.publish(channel.endpoint.file(), place)?;
+        Ok(channel)
     }
 
-    fn make(&self, place: Place<'_>) -> Result<Descriptor, Error> {
-        let size = self.size()?;
-        let Unnamed { file, stand_in } = Unnamed::make(place, size, self.mode)?;
-        let memory = Memory::new(&file, size.wrapping_sub(HEADER))?;
-        memory.view().long(at::MAGIC).store(MAGIC, Relaxed);
-        stand_in.publish(&file, place)?;
-        Ok(file)
-    }
-
-    fn take(&self, file: Descriptor, size: usize) -> Result<Channel, Error> {
-        let capacity = size.saturating_sub(HEADER);
-        if capacity < SMALLEST || !capacity.is_power_of_two() {
-            return Err(Call::Mmap.failed(Errno::EBADMSG));
-        }
-        if self.capacity > capacity {
-            return Err(Error::INVALID);
-        }
-        let memory = Memory::new(&file, capacity)?;
-        if memory.view().long(at::MAGIC).load(Relaxed) != MAGIC {
-            return Err(Call::Mmap.failed(Errno::EBADMSG));
-        }
-        let endpoint = Endpoint::claim(file, self.side, self.shared)?;
+    /// Takes the end.
+    fn take(&self, file: Registered, memory: Memory) -> Result<Channel, Error> {
+        let view = memory.view();
+        let endpoint = Endpoint::claim(file, self.side, self.shared, view.last_holder(self.side))?;
         let registered = sys::register_for_barriers();
+        // Before the peer is asked for: whoever comes in between has been met.
+        let peers_before = view.opened(self.side.other()).load(Relaxed);
         let mut channel = Channel {
             end: match self.side {
                 Side::Sender => End::Sender(Producer::default()),
                 Side::Receiver => End::Receiver(Consumer::default()),
             },
             memory,
+            locked: false,
+            held_by: None,
             calm: 0,
             waited_at: 0,
             registered,
+            interruptible: self.interruptible,
+            peers_before,
+            has_met_peer: endpoint.has_peer(),
             endpoint,
         };
         if !registered {
             channel.always_fence();
         }
         match channel.endpoint.is_shared() {
-            false => channel.resume()?,
-            true => channel.unlock_for_dead(),
+            false => channel.resume().map_err(super::stopped)?,
+            true => channel.unlock_own_slot(),
         }
+        let opened = channel.memory.view().opened(self.side);
+        opened.fetch_add(1, Relaxed);
         Ok(channel)
     }
 }

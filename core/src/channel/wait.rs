@@ -1,7 +1,8 @@
 //! How a side waits for the other, and wakes it.
 //!
-//! Who has to wait spins for a moment, then says so in its sleep word and sleeps, by the handshake of
-//! `handshake.rs`; the other side looks at that word after each message.
+//! A side that has to wait spins for a moment, then says so in its sleep word and sleeps, by the
+//! handshake of `handshake.rs`; the other side looks at that word after each message. At least every
+//! [`SLICE_NS`] a sleeper looks what has become of the other processes.
 
 use core::ffi::c_int;
 use core::sync::atomic::{
@@ -10,20 +11,20 @@ use core::sync::atomic::{
     fence,
 };
 
-use super::memory::at;
 use super::{Channel, stopped};
 use crate::deadline::Deadline;
 use crate::endpoint::Side;
 use crate::error::{Call, Errno, Error};
 use crate::futex;
-use crate::handshake::{self, FENCED, SleepWord};
+use crate::handshake::{self, FENCED, SleepWord, Wake, Word};
+use crate::object;
 use crate::ring::{Stop, Words};
 use crate::sys;
 
 /// As long as a busy side may take to answer; a futex costs about half of it.
-pub const SPIN_NS: i64 = 20_000;
-/// How long a side sleeps before it looks whether the other one lives.
-pub const SLICE_NS: i64 = 80_000_000;
+const SPIN_NS: i64 = 20_000;
+/// How long a side sleeps before it looks whether the other processes live.
+const SLICE_NS: i64 = 80_000_000;
 
 /// The head start that a side gives the other: so long for each message of its own last burst, and
 /// at most so long.
@@ -33,7 +34,7 @@ const HEAD_START_NS: u64 = 4_000;
 /// go around the ring.
 const BYTES_PER_NS: u64 = 64;
 
-impl SleepWord for AtomicU32 {
+impl Word for AtomicU32 {
     #[inline(always)]
     fn load(&self, order: Ordering) -> u32 {
         self.load(order)
@@ -47,6 +48,9 @@ impl SleepWord for AtomicU32 {
     fn exchange(&self, from: u32, to: u32, order: Ordering) -> bool {
         self.compare_exchange(from, to, order, Relaxed).is_ok()
     }
+}
+
+impl SleepWord for AtomicU32 {
     fn fence(&self) {
         fence(SeqCst);
     }
@@ -54,35 +58,23 @@ impl SleepWord for AtomicU32 {
     fn fence_everywhere(&self) -> bool {
         sys::barrier_everywhere()
     }
-    fn wait(&self, expected: u32, nanoseconds: i64) -> bool {
-        futex::sleep(self, expected, nanoseconds) != Err(Errno::ETIMEDOUT)
+    fn wait(&self, expected: u32, nanoseconds: i64) -> Wake {
+        match futex::sleep(self, expected, nanoseconds) {
+            Err(Errno::ETIMEDOUT) => Wake::TimedOut,
+            Err(Errno::EINTR) => Wake::Interrupted,
+            _ => Wake::Called,
+        }
     }
     fn wake(&self) {
-        let _ = futex::wake(self, c_int::MAX);
+        let _ = futex::wake(self, 1);
     }
 }
 
 impl Channel {
-    #[inline(always)]
-    fn sleep_word(&self, side: Side) -> &AtomicU32 {
-        self.memory.view().word(match side {
-            Side::Sender => at::SENDER_SLEEPS,
-            Side::Receiver => at::RECEIVER_SLEEPS,
-        })
-    }
-
-    /// Where a side says that it has come.
-    pub(super) fn came(&self, side: Side) -> &AtomicU32 {
-        self.memory.view().word(match side {
-            Side::Sender => at::SENDER_CAME,
-            Side::Receiver => at::RECEIVER_CAME,
-        })
-    }
-
     /// After a message was sent or freed, for which the other side may sleep.
     #[inline(always)]
     pub(super) fn call(&mut self, other: Side) {
-        if handshake::is_called(self.sleep_word(other)) {
+        if handshake::is_called(self.memory.view().sleep(other)) {
             self.wake(other);
         }
     }
@@ -91,23 +83,25 @@ impl Channel {
     #[cold]
     #[inline(never)]
     fn wake(&mut self, other: Side) {
-        let always_fenced = self.memory.view().word(at::ALWAYS_FENCED);
-        let reaches = || self.registered && always_fenced.load(Relaxed) == 0;
+        let view = self.memory.view();
+        let reaches = || self.registered && view.always_fenced().load(Relaxed) == 0;
         let mut calm = self.calm;
-        handshake::wake(self.sleep_word(other), &mut calm, reaches);
+        handshake::wake(view.sleep(other), &mut calm, reaches);
         self.calm = calm;
     }
 
-    /// Waits until `attempt` says something else than that it has to. What was reserved or peeked at
-    /// is given up where it fails.
+    /// Waits until `operation` says something else than that it has to. What was reserved or peeked at
+    /// is given up where it fails. `length` is that of the message to be sent.
     #[inline(always)]
     pub(super) fn wait<T>(
         &mut self,
         timeout_ms: c_int,
-        attempt: impl FnMut(&mut Self) -> Result<T, Stop>,
+        length: usize,
+        mut operation: impl FnMut(&mut Self) -> Result<T, Stop>,
     ) -> Result<T, Error> {
+        let attempt = |channel: &mut Self| channel.attempt(length, &mut operation);
         self.attempt_until(timeout_ms, attempt)
-            .inspect_err(|_| self.forget())
+            .inspect_err(|_| self.cancel())
     }
 
     fn attempt_until<T>(
@@ -116,7 +110,7 @@ impl Channel {
         mut attempt: impl FnMut(&mut Self) -> Result<T, Stop>,
     ) -> Result<T, Error> {
         match attempt(self) {
-            Err(Stop::Wait) if timeout_ms == 0 => {
+            Err(Stop::Wait) if timeout_ms == 0 && self.held_by.is_none() => {
                 return Err(Call::Futex.failed(Errno::EAGAIN));
             }
             Err(Stop::Wait) => {}
@@ -133,12 +127,29 @@ impl Channel {
                 }
             }
         }
+        if timeout_ms == 0 {
+            return match self.look_around(&mut attempt) {
+                Err(Stop::Wait) => Err(Call::Futex.failed(Errno::EAGAIN)),
+                result => result.map_err(stopped),
+            };
+        }
+        self.sleep_until(deadline, attempt)
+    }
+
+    fn sleep_until<T>(
+        &mut self,
+        deadline: Deadline,
+        mut attempt: impl FnMut(&mut Self) -> Result<T, Stop>,
+    ) -> Result<T, Error> {
+        let own = self.side();
+        let mut slice = Deadline::after_ns(SLICE_NS);
         loop {
-            let own = self.side();
-            let result = handshake::sleep(
+            let remaining = deadline.or_earlier(slice).remaining_at_most(SLICE_NS);
+            let (result, end) = handshake::sleep(
                 self,
                 |channel| channel.sleep_word(own),
-                deadline.remaining_at_most(SLICE_NS),
+                remaining,
+                self.endpoint.is_shared(),
                 &mut attempt,
                 Self::always_fence,
             );
@@ -146,25 +157,67 @@ impl Channel {
                 Err(Stop::Wait) => {}
                 result => return result.map_err(stopped),
             }
-            let other = own.other();
-            let peer_is_gone = self.came(other).load(Relaxed) != 0 && !self.endpoint.has_peer();
-            if !peer_is_gone && !deadline.has_passed() {
+            if end == Wake::Interrupted && self.interruptible {
+                return Err(Call::Futex.failed(Errno::EINTR));
+            }
+            if remaining > 0 {
                 continue;
             }
-            // What it did before it went counts.
-            match attempt(self) {
-                Err(Stop::Wait) if peer_is_gone => {
-                    return Err(Call::Futex.failed(Errno::EPIPE));
-                }
-                Err(Stop::Wait) => return Err(Call::Futex.failed(Errno::ETIMEDOUT)),
+            match self.look_around(&mut attempt) {
+                Err(Stop::Wait) => {}
                 result => return result.map_err(stopped),
             }
+            if let Some(errno) = self.peer_gone() {
+                // What it did before it went counts.
+                match attempt(self) {
+                    Err(Stop::Wait) if self.held_by.is_none() => {
+                        return Err(Call::Futex.failed(errno));
+                    }
+                    Err(Stop::Wait) => {}
+                    result => return result.map_err(stopped),
+                }
+            }
+            if deadline.has_passed() {
+                return Err(Call::Futex.failed(Errno::ETIMEDOUT));
+            }
+            slice = Deadline::after_ns(SLICE_NS);
         }
     }
 
+    /// Attempts once more where a dead process held this end.
+    fn look_around<T>(
+        &mut self,
+        attempt: &mut impl FnMut(&mut Self) -> Result<T, Stop>,
+    ) -> Result<T, Stop> {
+        match self.unlock_for_dead() {
+            true => attempt(self),
+            false => Err(Stop::Wait),
+        }
+    }
+
+    /// EIDRM where nobody holds the other end and nobody can come any more, EPIPE where this handle has
+    /// met somebody there who is gone.
+    fn peer_gone(&mut self) -> Option<Errno> {
+        if self.endpoint.has_peer() {
+            self.has_met_peer = true;
+            return None;
+        }
+        if object::is_removed(self.endpoint.file()) {
+            return Some(Errno::EIDRM);
+        }
+        let other = self.side().other();
+        let opened = self.memory.view().opened(other).load(Relaxed);
+        self.has_met_peer |= opened != self.peers_before;
+        self.has_met_peer.then_some(Errno::EPIPE)
+    }
+
+    fn sleep_word(&self, side: Side) -> &AtomicU32 {
+        self.memory.view().sleep(side)
+    }
+
     /// Lets the other side get ahead after a burst of messages. Else the faster side stays so close
-    /// that both want the same cache line at each message, which can take longer than all else. Who
-    /// answers single messages does not wait here.
+    /// that both want the same cache line at each message, which can take longer than all else. A side
+    /// that answers single messages does not wait here.
     fn give_head_start(&mut self) {
         let burst = self.count().wrapping_sub(self.waited_at);
         self.waited_at = self.count();
@@ -178,11 +231,11 @@ impl Channel {
         }
     }
 
-    /// Has all barriers made by both sides, since membarrier(2) cannot be used here.
+    /// Makes both sides fence after every message, because membarrier(2) is unavailable.
     #[cold]
     pub(super) fn always_fence(&mut self) {
         self.registered = false;
-        self.memory.view().word(at::ALWAYS_FENCED).store(1, Relaxed);
+        self.memory.view().always_fenced().store(1, Relaxed);
         for side in [Side::Sender, Side::Receiver] {
             self.sleep_word(side).fetch_or(FENCED, SeqCst);
         }

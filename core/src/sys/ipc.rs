@@ -47,6 +47,19 @@ impl SharedPath {
     }
 }
 
+/// As many bytes as the path of the current directory has at most, and a NUL.
+pub const DIRECTORY_SIZE: usize = libc::PATH_MAX as usize;
+
+/// The directory that a relative path starts at; `None` if it has no path, or none that fits.
+pub fn current_directory(buffer: &mut [u8; DIRECTORY_SIZE]) -> Option<&CStr> {
+    // SAFETY: the buffer is as long as said.
+    let path = unsafe { libc::getcwd(buffer.as_mut_ptr().cast(), buffer.len()) };
+    if path.is_null() {
+        return None;
+    }
+    CStr::from_bytes_until_nul(buffer).ok()
+}
+
 #[inline]
 fn checked_key(key: libc::key_t) -> Result<libc::key_t, Errno> {
     if key == -1 { Err(errno()) } else { Ok(key) }

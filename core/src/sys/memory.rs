@@ -29,6 +29,13 @@ pub fn map(file: &Descriptor, size: usize, access: Access) -> Result<NonNull<c_v
     NonNull::new(address).ok_or(Errno::ENOMEM)
 }
 
+/// The size of a page, in bytes.
+pub fn page_size() -> usize {
+    // SAFETY: takes no pointer.
+    let size = unsafe { libc::sysconf(libc::_SC_PAGESIZE) };
+    usize::try_from(size).unwrap_or(0)
+}
+
 /// Maps `before` bytes of a file, and then its next `size` bytes twice, one behind the other, so that
 /// what begins in the first goes on in the second. Both are multiples of the page size.
 pub fn map_twice(file: &Descriptor, before: usize, size: usize) -> Result<NonNull<u8>, Errno> {
@@ -72,6 +79,8 @@ pub enum Advice {
     PopulateRead,
     PopulateWrite,
     NotForChildren,
+    /// In a child of any fork it is filled with zeros.
+    EmptyInChildren,
 }
 
 /// # Safety
@@ -83,6 +92,7 @@ pub unsafe fn advise(address: NonNull<c_void>, size: usize, advice: Advice) -> R
         Advice::PopulateRead => libc::MADV_POPULATE_READ,
         Advice::PopulateWrite => libc::MADV_POPULATE_WRITE,
         Advice::NotForChildren => libc::MADV_DONTFORK,
+        Advice::EmptyInChildren => libc::MADV_WIPEONFORK,
     };
     // SAFETY: the caller's promise; none of these advices changes what the memory holds.
     checked(unsafe { libc::madvise(address.as_ptr(), size, advice) })

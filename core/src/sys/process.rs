@@ -16,17 +16,44 @@ pub fn pid() -> i32 {
 }
 
 /// Calls these functions at each `fork(2)` from now on, before anything else runs there.
+///
+/// glibc's `pthread_atfork` lies in `libc_nonshared.a` and needs `__dso_handle`, which a library without
+/// start files lacks. So this calls what that one calls.
 pub fn at_fork(before: extern "C" fn(), in_parent: extern "C" fn(), in_child: extern "C" fn()) {
     unsafe extern "C" {
+        #[cfg_attr(target_env = "gnu", link_name = "__register_atfork")]
         fn pthread_atfork(
             before: Option<extern "C" fn()>,
             in_parent: Option<extern "C" fn()>,
             in_child: Option<extern "C" fn()>,
+            #[cfg(target_env = "gnu")] unloaded_with: *const u8,
         ) -> c_int;
+        #[cfg(target_env = "gnu")]
+        static __dso_handle: u8;
     }
-    // SAFETY: the functions live as long as the library.
-    unsafe { pthread_atfork(Some(before), Some(in_parent), Some(in_child)) };
+    // SAFETY: the functions live until the object they are registered with is unloaded.
+    unsafe {
+        pthread_atfork(
+            Some(before),
+            Some(in_parent),
+            Some(in_child),
+            #[cfg(target_env = "gnu")]
+            &raw const __dso_handle,
+        )
+    };
 }
+
+// Start files define it in a program, and in a plugin that contains the static library: dlclose(3) of
+// that plugin then unregisters the handlers. The shared library has no start files and is never unloaded,
+// so this weak definition serves it. Only assembly can make a weak one.
+#[cfg(target_env = "gnu")]
+core::arch::global_asm!(
+    ".pushsection .rodata.__dso_handle, \"a\"",
+    ".weak __dso_handle",
+    ".hidden __dso_handle",
+    "__dso_handle: .byte 0",
+    ".popsection",
+);
 
 /// The calling thread.
 pub fn thread_id() -> i32 {

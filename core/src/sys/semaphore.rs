@@ -6,7 +6,26 @@ use core::ptr;
 use super::{checked, filled, not_negative, timespec};
 use crate::error::Errno;
 
+const GETPID: c_int = 11;
 const GETVAL: c_int = 12;
+
+#[cfg(not(target_env = "musl"))]
+pub use libc::semid_ds as SemidDs;
+
+/// The kernel's `semid64_ds`, which the libc crate lacks for musl.
+#[cfg(target_env = "musl")]
+#[repr(C)]
+pub struct SemidDs {
+    pub sem_perm: libc::ipc_perm,
+    pub sem_otime: i64,
+    #[cfg(target_arch = "x86_64")]
+    unused_after_otime: u64,
+    pub sem_ctime: i64,
+    #[cfg(target_arch = "x86_64")]
+    unused_after_ctime: u64,
+    pub sem_nsems: u64,
+    unused: [u64; 2],
+}
 
 unsafe extern "C" {
     fn semtimedop(
@@ -40,12 +59,19 @@ pub fn sem_value(id: c_int, which: u16) -> Result<c_int, Errno> {
     not_negative(unsafe { libc::semctl(id, c_int::from(which), GETVAL) })
 }
 
-pub fn sem_stat(id: c_int) -> Result<libc::semid_ds, Errno> {
+pub fn sem_stat(id: c_int) -> Result<SemidDs, Errno> {
     // SAFETY: the buffer is of the type that IPC_STAT fills.
-    unsafe { filled(|ds: *mut libc::semid_ds| libc::semctl(id, 0, libc::IPC_STAT, ds)) }
+    unsafe { filled(|ds: *mut SemidDs| libc::semctl(id, 0, libc::IPC_STAT, ds)) }
 }
 
 pub fn sem_remove(id: c_int) -> Result<(), Errno> {
     // SAFETY: IPC_RMID takes no further argument.
     checked(unsafe { libc::semctl(id, 0, libc::IPC_RMID) })
+}
+
+/// The process that changed one semaphore of the set last; 0 if none did, or if it is of another pid
+/// namespace.
+pub fn sem_last_pid(id: c_int, which: u16) -> Result<c_int, Errno> {
+    // SAFETY: GETPID takes no further argument.
+    not_negative(unsafe { libc::semctl(id, c_int::from(which), GETPID) })
 }

@@ -1,20 +1,17 @@
 //! Processes that share memory, and are killed at chosen moments.
-#![allow(dead_code)]
+#![allow(dead_code, unused_imports)]
 
 use std::io;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+#[path = "../../../tests/support/measure.rs"]
+mod measure;
+
+pub use measure::{Progress, all, median, spread, timed, within};
 use shmcomm::{Errno, Error};
 
 pub fn errno<T>(result: Result<T, Error>) -> Option<Errno> {
     result.err().map(|error| error.errno())
-}
-
-/// What a call takes.
-pub fn timed<T>(call: impl FnOnce() -> T) -> (T, Duration) {
-    let start = Instant::now();
-    let result = call();
-    (result, start.elapsed())
 }
 
 /// A forked child, killed when it is dropped.
@@ -114,16 +111,25 @@ impl Drop for Child {
     }
 }
 
+/// Between two samples of a sweep over instructions that does not take each of them.
+pub const EVERY: usize = 16;
+
 /// Does the work in children that are killed after 0, 1, 2 ... steps of this kind, until it is done
-/// before; calls `next` after each, and says how many were killed. Before the first step they make
-/// ready.
+/// before; calls `next` after each, and says how many steps there were. Before the first step they
+/// make ready. Of instructions it takes samples, unless all are wanted.
 pub fn kill_at_each(
     request: libc::c_uint,
     make_ready: impl Fn(),
     work: impl Fn(),
     mut next: impl FnMut(u64),
 ) -> u64 {
-    for steps in 0.. {
+    let every = match request {
+        libc::PTRACE_SINGLESTEP => EVERY,
+        _ => 1,
+    };
+    let mut progress = Progress::new("killed at each step");
+    for steps in spread(every) {
+        progress.at(steps);
         let child = Child::stopped_before(&make_ready, &work);
         let killed = child.step(request, steps);
         child.kill();

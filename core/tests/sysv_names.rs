@@ -1,0 +1,207 @@
+//! System V names that several processes create, open, replace and remove at the same time.
+#![allow(
+    clippy::arithmetic_side_effects,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used
+)]
+
+mod support;
+
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+
+use shmcomm::options::Options;
+use shmcomm::{Errno, Name, segment};
+use support::{Child, errno};
+
+/// A key of its own, whose segment is removed in the end.
+struct Place(String);
+
+impl Place {
+    fn new() -> Self {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let next = NEXT.fetch_add(1, Relaxed);
+        assert!(next < 1 << 10);
+        let place = Self(format!(
+            "sysv:0x5d{:06x}",
+            std::process::id() << 10 & 0xff_fc00 | next
+        ));
+        let _ = segment::remove(place.name());
+        place
+    }
+
+    fn name(&self) -> Name<'_> {
+        Name::parse(self.0.as_bytes()).unwrap()
+    }
+
+    /// Id and attachments. Looks without attaching: another test's fork would inherit that.
+    fn look(&self) -> (i32, u64) {
+        let key = i32::from_str_radix(self.0.trim_start_matches("sysv:0x"), 16).unwrap();
+        // SAFETY: takes no pointer.
+        let id = unsafe { libc::shmget(key, 0, 0) };
+        // SAFETY: all zeros are a valid value.
+        let mut ds: libc::shmid_ds = unsafe { std::mem::zeroed() };
+        // SAFETY: the buffer is of the type that IPC_STAT fills.
+        let stat = unsafe { libc::shmctl(id, libc::IPC_STAT, &mut ds) };
+        assert_eq!(stat, 0);
+        (id, ds.shm_nattch)
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let _ = segment::remove(self.name());
+    }
+}
+
+const OPEN: Options = Options {
+    size: 0,
+    mode: 0o600,
+    create: false,
+    exclusive: false,
+    read_only: false,
+    reclaim: false,
+    prefault: false,
+    huge_pages: false,
+    locked: false,
+};
+const CREATE: Options = Options {
+    size: 100,
+    create: true,
+    ..OPEN
+};
+const RECLAIM: Options = Options {
+    reclaim: true,
+    ..CREATE
+};
+
+fn is_there_or_not<T>(result: Result<T, shmcomm::Error>) -> bool {
+    matches!(errno(result), None | Some(Errno::ENOENT))
+}
+
+#[test]
+fn a_name_that_comes_and_goes_is_there_or_is_not() {
+    let place = Place::new();
+    let name = place.name();
+    let at_least = Options { size: 50, ..OPEN };
+    let exclusive = Options {
+        exclusive: true,
+        ..CREATE
+    };
+    let work = |nth: usize| {
+        for round in 0..6000 {
+            let as_promised = match (round + nth) % 6 {
+                0 => CREATE.open(name).is_ok(),
+                1 => is_there_or_not(OPEN.open(name)),
+                2 => is_there_or_not(at_least.open(name)),
+                3 => RECLAIM.open(name).is_ok(),
+                4 => matches!(errno(exclusive.open(name)), None | Some(Errno::EEXIST)),
+                _ => is_there_or_not(segment::remove(name)),
+            };
+            if !as_promised {
+                return 1 + (round + nth) as i32 % 6;
+            }
+        }
+        0
+    };
+    let children: Vec<Child> = (0..6).map(|nth| Child::start(move || work(nth))).collect();
+    let failed: Vec<_> = children.into_iter().map(Child::join).collect();
+    assert_eq!(failed, [0; 6], "1 and the step that failed");
+}
+
+/// A segment whose creator has exited.
+fn leave(name: Name<'_>) {
+    let child = Child::start(|| i32::from(CREATE.open(name).is_err()));
+    assert_eq!(child.join(), 0);
+}
+
+#[test]
+fn several_that_replace_a_stale_segment_share_the_new_one() {
+    const SEVERAL: u64 = 6;
+    for _ in 0..100 {
+        let place = Place::new();
+        let name = place.name();
+        leave(name);
+        let (stale, _) = place.look();
+        let work = || {
+            let segment = RECLAIM.open(name);
+            // SAFETY: takes no pointer.
+            unsafe { libc::raise(libc::SIGSTOP) };
+            errno(segment).map_or(0, Errno::raw)
+        };
+        let children: Vec<Child> = (0..SEVERAL).map(|_| Child::start(work)).collect();
+        children.iter().for_each(Child::wait_for_stop);
+        let (id, attached) = place.look();
+        for child in children {
+            child.signal(libc::SIGCONT);
+            assert_eq!(child.join(), 0);
+        }
+        assert_ne!(id, stale);
+        assert_eq!(attached, SEVERAL);
+    }
+}
+
+#[test]
+fn one_of_several_that_insist_replaces_a_stale_segment() {
+    let exclusive = Options {
+        exclusive: true,
+        ..RECLAIM
+    };
+    for _ in 0..100 {
+        let place = Place::new();
+        let name = place.name();
+        leave(name);
+        let work = || {
+            let segment = exclusive.open(name);
+            // SAFETY: takes no pointer.
+            unsafe { libc::raise(libc::SIGSTOP) };
+            errno(segment).map_or(0, Errno::raw)
+        };
+        let children: Vec<Child> = (0..6).map(|_| Child::start(work)).collect();
+        children.iter().for_each(Child::wait_for_stop);
+        let results = children.into_iter().map(|child| {
+            child.signal(libc::SIGCONT);
+            child.join()
+        });
+        let mut results: Vec<_> = results.collect();
+        results.sort_unstable();
+        let taken = libc::EEXIST;
+        assert_eq!(results, [0, taken, taken, taken, taken, taken]);
+    }
+}
+
+#[test]
+fn a_creation_that_fails_leaves_nothing() {
+    let place = Place::new();
+    let name = place.name();
+    // Nobody can attach such a segment for writing but root, and nobody can lock so much.
+    let cases = [
+        Options { mode: 0, ..CREATE },
+        Options {
+            mode: 0o400,
+            ..CREATE
+        },
+        Options {
+            locked: true,
+            size: 1 << 24,
+            ..CREATE
+        },
+    ];
+    for options in cases {
+        let child = Child::start(|| {
+            let limit = libc::rlimit {
+                rlim_cur: 0,
+                rlim_max: 0,
+            };
+            // SAFETY: the pointer is valid. Where the second fails, the user is an ordinary one.
+            unsafe {
+                libc::setrlimit(libc::RLIMIT_MEMLOCK, &limit);
+                libc::setuid(65534);
+            }
+            i32::from(options.open(name).is_ok())
+        });
+        assert_eq!(child.join(), 0, "{options:?}");
+        assert_eq!(errno(OPEN.open(name)), Some(Errno::ENOENT), "{options:?}");
+    }
+}

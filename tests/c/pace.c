@@ -1,0 +1,12 @@
+/*
+ * Stands before the C library: a second is a fifth of one.
+ */
+#define _GNU_SOURCE
+#include <time.h>
+
+unsigned sleep(unsigned seconds)
+{
+    struct timespec left = { seconds / 5, seconds % 5 * 200000000L };
+
+    return nanosleep(&left, &left) == 0 ? 0 : seconds;
+}

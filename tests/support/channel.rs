@@ -1,0 +1,90 @@
+//! The driver of `channel.c`, and processes of it that pause.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::ops::Deref;
+use std::process::{ChildStdout, Stdio};
+use std::time::{Duration, Instant};
+
+use super::driver::Driver;
+use super::{Child, Link};
+
+pub struct ChannelDriver(Driver);
+
+impl Deref for ChannelDriver {
+    type Target = Driver;
+
+    fn deref(&self) -> &Driver {
+        &self.0
+    }
+}
+
+impl ChannelDriver {
+    pub fn new() -> Self {
+        Self(Driver::build("channel.c", Link::Static))
+    }
+
+    pub fn names(&self) -> [String; 2] {
+        [self.posix(), self.file()]
+    }
+
+    /// Starts a process and waits until it has come to `pause`.
+    pub fn start(&self, arguments: &[&str]) -> Paused {
+        let mut child = Child::start(&mut self.command(arguments));
+        let mut output = BufReader::new(child.0.stdout.take().unwrap());
+        let paused = (&mut output).lines().any(|line| line.unwrap() == "pause");
+        assert!(paused, "{arguments:?}");
+        Paused { child, output }
+    }
+
+    pub fn spawn(&self, arguments: &[&str]) -> std::process::Child {
+        self.command(arguments)
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap()
+    }
+}
+
+/// A process that waits for a line.
+pub struct Paused {
+    pub child: Child,
+    output: BufReader<ChildStdout>,
+}
+
+impl Paused {
+    pub fn pid(&self) -> i32 {
+        self.child.0.id() as i32
+    }
+
+    pub fn kill(&mut self) {
+        self.child.kill();
+    }
+}
+
+/// Lets it go on.
+pub fn resume(mut paused: Paused) -> Paused {
+    let stdin = paused.child.0.stdin.as_mut().unwrap();
+    stdin.write_all(b"\n").unwrap();
+    paused
+}
+
+/// What it prints until it ends.
+pub fn rest(mut paused: Paused) -> String {
+    let mut text = String::new();
+    paused.output.read_to_string(&mut text).unwrap();
+    text
+}
+
+/// Lets it go on, and says what it prints and how long that takes.
+pub fn goes_on(paused: Paused) -> (String, Duration) {
+    let begin = Instant::now();
+    let text = rest(resume(paused));
+    (text, begin.elapsed())
+}
+
+pub fn output_of(child: std::process::Child) -> String {
+    super::stdout(&child.wait_with_output().unwrap())
+}
+
+pub fn failed(call: &str, errno: i32) -> String {
+    format!("{call}: errno {errno}\n")
+}
