@@ -88,8 +88,6 @@ const HARMLESS: &[&str] = &[
 
 /// Defects that are known, each by parts of its complaint. To be emptied.
 const KNOWN: &[&[&str]] = &[
-    // A new set stays where a call after semget(2) fails.
-    &["semaphore, ", "shmc_sem_open: leaves sem "],
     // A boot id that cannot be read is taken for another boot's, and remembered.
     &[
         "mutex, held ",
@@ -103,10 +101,6 @@ const KNOWN: &[&[&str]] = &[
     &["closed 0 to 2", "has descriptor "],
     // With one descriptor left, an object is made whose creator is not recorded.
     &["descriptors", "not so: !limited"],
-    // A new channel stays where a call after linkat(2) fails, and where the process has 256.
-    &["channel, ", "shmc_channel_open: leaves name "],
-    // A failure of pthread_atfork(3) goes unnoticed.
-    &["channel, fork ", "atfork 1 ENOMEM"],
     // Without /proc, an object cannot be published.
     &["no linkat ", "ENOENT instead of success, without a fault"],
 ];
