@@ -271,7 +271,12 @@ typedef struct shmc_channel_info {
  *   ENOTDIR, EISDIR, EROFS, EFBIG   as open(2) and posix_fallocate(3)
  *   ENOSPC        no memory or blocks left on the file system, or no System V segment allowed
  *   ENOMEM        not enough memory or address space, or more locked than is allowed
- *   EPERM         SHMC_LOCKED, and not allowed to lock
+ *   EPERM         SHMC_LOCKED, and not allowed to lock; or a sandbox refuses a call
+ *   EAGAIN        SHMC_LOCKED, and not all memory could be locked; or memory is short now
+ *   EFAULT        SHMC_PREFAULT, and another process has made the object smaller
+ *   ENOSYS        the kernel, or a sandbox, lacks a call that this memory needs
+ *   EDQUOT, EINTR, EIO, ENODEV, ENXIO, EOPNOTSUPP, EOVERFLOW, ETXTBSY
+ *                 from the file system, as open(2), posix_fallocate(3), mmap(2)
  *   EMFILE, ENFILE  too many open files
  *   EINVAL, EIDRM a sysv:id: that is gone
  *   EBUSY         others made and removed it the whole time, or somebody holds its flock(2)
@@ -320,6 +325,7 @@ size_t shmc_segment_size(const struct shmc_segment *segment);
  *   EINVAL         segment or info is NULL
  *   EACCES         the mode does not permit it any more
  *   EINVAL, EIDRM  a System V segment that is gone
+ *   EIO, ENOMEM, EOVERFLOW  as fstat(2), shmctl(2)
  *
  * Thread-safe. Async-signal-safe.
  *
@@ -339,6 +345,7 @@ int shmc_segment_stat(const struct shmc_segment *segment, struct shmc_segment_in
  *   EPERM          neither the owner (or a System V segment's creator) nor privileged
  *   EACCES         a System V segment whose mode does not let the caller read it
  *   EINVAL, EIDRM  a System V segment that is gone
+ *   EIO, EROFS, EOVERFLOW  as fchmod(2), shmctl(2)
  *
  * Thread-safe. Async-signal-safe.
  *
@@ -351,7 +358,8 @@ int shmc_segment_chmod(struct shmc_segment *segment, mode_t mode);
 /**
  * Changes the owner and the group: IPC_SET, fchown(2).
  *
- * Returns 0; -1 on failure, with errno as shmc_segment_chmod.
+ * Returns 0; -1 on failure, with errno as shmc_segment_chmod, and:
+ *   EDQUOT  the new owner's quota of disk blocks is used up
  *
  * Thread-safe. Async-signal-safe.
  *
@@ -368,6 +376,7 @@ int shmc_segment_chown(struct shmc_segment *segment, uid_t uid, gid_t gid);
  * Returns 0; -1 on failure, with errno:
  *   EINVAL         segment is NULL
  *   ENOMEM, EPERM  more than RLIMIT_MEMLOCK allows, or not allowed at all
+ *   EAGAIN         not all of the memory could be locked
  *   EINVAL, EIDRM  a System V segment that is gone
  *
  * Not for two threads on the same handle at the same time. Async-signal-safe.
@@ -398,6 +407,7 @@ int shmc_segment_unlock(struct shmc_segment *segment);
  * Returns 0; -1 on failure, with errno:
  *   EINVAL  segment is NULL
  *   EIO     the file cannot be written
+ *   EDQUOT, ENOMEM, ENOSPC  as msync(2), fsync(2)
  *
  * Thread-safe. Async-signal-safe.
  *
@@ -433,7 +443,8 @@ int shmc_segment_close(struct shmc_segment *segment);
  *   ENOENT         there is no such segment, or no such path
  *   EACCES, EPERM  not permitted
  *   EINVAL, EIDRM  a sysv:id: that is gone
- *   EISDIR, ENOTDIR, ELOOP, EBUSY, EROFS   as unlink(2)
+ *   EISDIR, ENOTDIR, ELOOP, EBUSY, EROFS, EIO, ENOMEM   as unlink(2)
+ *   ENOSYS         the kernel, or a sandbox, lacks System V shared memory
  *
  * Thread-safe. Async-signal-safe.
  *
@@ -480,7 +491,8 @@ const char *shmc_version(void);
  *   ENOENT        there is no such semaphore, or no such path for the key
  *   EEXIST        SHMC_EXCL, and there is one
  *   EACCES        the mode does not permit it, or a directory of the path
- *   ELOOP, ENOTDIR  as stat(2)
+ *   ELOOP, ENOTDIR, EIO  as stat(2)
+ *   EPERM, ENOSYS  the kernel, or a sandbox, lacks System V semaphores
  *   ENOSPC        no semaphore left in the system
  *   ENOMEM        not enough memory
  *   EIDRM         a sysv:id: that is gone
@@ -580,6 +592,8 @@ int shmc_sem_close(struct shmc_sem *sem);
  *   EINVAL        no sysv: name, or "sysv:private"; another program's semaphore
  *   ENAMETOOLONG  a path that is too long
  *   ENOENT        there is no such semaphore, or no such path
+ *   ELOOP, ENOTDIR, EIO, ENOMEM  as stat(2)
+ *   ENOSYS        the kernel, or a sandbox, lacks System V semaphores
  *   EACCES, EPERM  not permitted
  *   EIDRM         a sysv:id: that is gone
  *
@@ -624,6 +638,7 @@ int shmc_mutex_init(struct shmc_mutex *mutex);
  *   EDEADLK     the calling thread holds it already
  *   EINVAL      mutex is NULL, not aligned, or no mutex: not initialised, or overwritten
  *   EOPNOTSUPP  as shmc_mutex_init
+ *   ENOMEM, ENOSYS  as futex(2)
  *
  * Thread-safe. Async-signal-safe; where the interrupted thread holds it, EDEADLK. A child of fork(2)
  * holds nothing of what its parent holds. Memory that is unmapped while it is locked stays locked
@@ -677,6 +692,7 @@ int shmc_mutex_unlock(struct shmc_mutex *mutex);
  *   ETIMEDOUT  the word is as expected, and nobody woke
  *   EINVAL     word is NULL or not aligned to 4 bytes
  *   EFAULT     no memory there
+ *   ENOMEM, ENOSYS  as futex(2)
  *
  * Thread-safe. Async-signal-safe. Follows futex(2).
  */
@@ -692,6 +708,7 @@ int shmc_wait(const volatile void *word,
  * Returns how many were woken; -1 on failure, with errno:
  *   EINVAL  word is NULL or not aligned to 4 bytes, or how_many is negative
  *   EFAULT  no memory there
+ *   ENOMEM, ENOSYS  as futex(2)
  *
  * Thread-safe. Async-signal-safe. Follows futex(2).
  */
@@ -717,6 +734,7 @@ int shmc_wake(const volatile void *word, int how_many);
  *   EBADMSG  what is there is no channel of this version, or one of a system with smaller pages, or is
  *            damaged
  *   EMFILE   too many open files, or 256 channels in this process
+ *   ENOLCK   no file locks left, or none on this file system
  *
  * Thread-safe. Not async-signal-safe. In a child of fork(2), and of _Fork and clone(2), the calls on an
  * inherited handle fail with EPERM; the child may close it, and open the channel itself. A child of

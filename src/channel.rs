@@ -66,6 +66,7 @@ pub struct shmc_channel_info {
 ///   EBADMSG  what is there is no channel of this version, or one of a system with smaller pages, or is
 ///            damaged
 ///   EMFILE   too many open files, or 256 channels in this process
+///   ENOLCK   no file locks left, or none on this file system
 ///
 /// Thread-safe. Not async-signal-safe. In a child of fork(2), and of _Fork and clone(2), the calls on an
 /// inherited handle fail with EPERM; the child may close it, and open the channel itself. A child of
@@ -96,9 +97,11 @@ pub unsafe extern "C" fn shmc_channel_open(
         shared: flags & SHMC_SHARED != 0,
         interruptible: flags & SHMC_INTR != 0,
     };
-    // SAFETY: the caller's promise.
-    let channel = unsafe { parse(name) }.and_then(|name| options.open(name));
-    errno::handle(channel.map(shmc_channel))
+    errno::handle(|| {
+        // SAFETY: the caller's promise.
+        let name = unsafe { parse(name) }?;
+        options.open(name).map(shmc_channel)
+    })
 }
 
 /// Sends a message: copies it, and wakes the receiver if it sleeps.

@@ -40,9 +40,10 @@ pub fn done(result: Result<(), Error>) -> c_int {
     }
 }
 
-/// What a function returns that opens something: a place on the C heap that the caller closes.
-pub fn handle<T>(opened: Result<T, Error>) -> *mut T {
-    match opened.and_then(heap::to_heap) {
+/// What a function returns that opens something: a handle on the C heap that the caller closes.
+/// Memory for it comes first: what was opened or created could not be given up without a trace.
+pub fn handle<T>(open: impl FnOnce() -> Result<T, Error>) -> *mut T {
+    match heap::Room::new().and_then(|room| Ok(room.fill(open()?))) {
         Ok(handle) => handle.as_ptr(),
         Err(error) => null(error),
     }

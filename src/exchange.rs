@@ -60,7 +60,8 @@ const _: () = assert!(size_of::<shmc_mutex>() == size_of::<Mutex>());
 ///   ENOENT        there is no such semaphore, or no such path for the key
 ///   EEXIST        SHMC_EXCL, and there is one
 ///   EACCES        the mode does not permit it, or a directory of the path
-///   ELOOP, ENOTDIR  as stat(2)
+///   ELOOP, ENOTDIR, EIO  as stat(2)
+///   EPERM, ENOSYS  the kernel, or a sandbox, lacks System V semaphores
 ///   ENOSPC        no semaphore left in the system
 ///   ENOMEM        not enough memory
 ///   EIDRM         a sysv:id: that is gone
@@ -78,9 +79,11 @@ pub unsafe extern "C" fn shmc_sem_open(
     flags: c_int,
     mode: mode_t,
 ) -> *mut shmc_sem {
-    // SAFETY: the caller's promise.
-    let semaphore = unsafe { parse(name) }.and_then(|name| open(name, value, flags, mode));
-    errno::handle(semaphore.map(shmc_sem))
+    errno::handle(|| {
+        // SAFETY: the caller's promise.
+        let name = unsafe { parse(name) }?;
+        open(name, value, flags, mode).map(shmc_sem)
+    })
 }
 
 fn open(name: Name<'_>, value: c_int, flags: c_int, mode: mode_t) -> Result<Semaphore, Error> {
@@ -209,6 +212,8 @@ pub unsafe extern "C" fn shmc_sem_close(sem: *mut shmc_sem) -> c_int {
 ///   EINVAL        no sysv: name, or "sysv:private"; another program's semaphore
 ///   ENAMETOOLONG  a path that is too long
 ///   ENOENT        there is no such semaphore, or no such path
+///   ELOOP, ENOTDIR, EIO, ENOMEM  as stat(2)
+///   ENOSYS        the kernel, or a sandbox, lacks System V semaphores
 ///   EACCES, EPERM  not permitted
 ///   EIDRM         a sysv:id: that is gone
 ///
@@ -257,6 +262,7 @@ pub unsafe extern "C" fn shmc_mutex_init(mutex: *mut shmc_mutex) -> c_int {
 ///   EDEADLK     the calling thread holds it already
 ///   EINVAL      mutex is NULL, not aligned, or no mutex: not initialised, or overwritten
 ///   EOPNOTSUPP  as shmc_mutex_init
+///   ENOMEM, ENOSYS  as futex(2)
 ///
 /// Thread-safe. Async-signal-safe; where the interrupted thread holds it, EDEADLK. A child of fork(2)
 /// holds nothing of what its parent holds. Memory that is unmapped while it is locked stays locked
@@ -320,6 +326,7 @@ pub unsafe extern "C" fn shmc_mutex_unlock(mutex: *mut shmc_mutex) -> c_int {
 ///   ETIMEDOUT  the word is as expected, and nobody woke
 ///   EINVAL     word is NULL or not aligned to 4 bytes
 ///   EFAULT     no memory there
+///   ENOMEM, ENOSYS  as futex(2)
 ///
 /// Thread-safe. Async-signal-safe. Follows futex(2).
 #[unsafe(no_mangle)]
@@ -337,6 +344,7 @@ pub extern "C" fn shmc_wait(word: *const volatile_void, expected: u32, timeout_m
 /// Returns how many were woken; -1 on failure, with errno:
 ///   EINVAL  word is NULL or not aligned to 4 bytes, or how_many is negative
 ///   EFAULT  no memory there
+///   ENOMEM, ENOSYS  as futex(2)
 ///
 /// Thread-safe. Async-signal-safe. Follows futex(2).
 #[unsafe(no_mangle)]

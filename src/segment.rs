@@ -133,7 +133,12 @@ impl From<Info> for shmc_segment_info {
 ///   ENOTDIR, EISDIR, EROFS, EFBIG   as open(2) and posix_fallocate(3)
 ///   ENOSPC        no memory or blocks left on the file system, or no System V segment allowed
 ///   ENOMEM        not enough memory or address space, or more locked than is allowed
-///   EPERM         SHMC_LOCKED, and not allowed to lock
+///   EPERM         SHMC_LOCKED, and not allowed to lock; or a sandbox refuses a call
+///   EAGAIN        SHMC_LOCKED, and not all memory could be locked; or memory is short now
+///   EFAULT        SHMC_PREFAULT, and another process has made the object smaller
+///   ENOSYS        the kernel, or a sandbox, lacks a call that this memory needs
+///   EDQUOT, EINTR, EIO, ENODEV, ENXIO, EOPNOTSUPP, EOVERFLOW, ETXTBSY
+///                 from the file system, as open(2), posix_fallocate(3), mmap(2)
 ///   EMFILE, ENFILE  too many open files
 ///   EINVAL, EIDRM a sysv:id: that is gone
 ///   EBUSY         others made and removed it the whole time, or somebody holds its flock(2)
@@ -151,9 +156,11 @@ pub unsafe extern "C" fn shmc_segment_open(
     flags: c_int,
     mode: mode_t,
 ) -> *mut shmc_segment {
-    // SAFETY: the caller's promise.
-    let segment = unsafe { parse(name) }.and_then(|name| open(name, size, flags, mode));
-    errno::handle(segment.map(shmc_segment))
+    errno::handle(|| {
+        // SAFETY: the caller's promise.
+        let name = unsafe { parse(name) }?;
+        open(name, size, flags, mode).map(shmc_segment)
+    })
 }
 
 fn open(name: Name<'_>, size: usize, flags: c_int, mode: mode_t) -> Result<Segment, Error> {
@@ -232,6 +239,7 @@ pub unsafe extern "C" fn shmc_segment_size(segment: *const shmc_segment) -> usiz
 ///   EINVAL         segment or info is NULL
 ///   EACCES         the mode does not permit it any more
 ///   EINVAL, EIDRM  a System V segment that is gone
+///   EIO, ENOMEM, EOVERFLOW  as fstat(2), shmctl(2)
 ///
 /// Thread-safe. Async-signal-safe.
 ///
@@ -266,6 +274,7 @@ pub unsafe extern "C" fn shmc_segment_stat(
 ///   EPERM          neither the owner (or a System V segment's creator) nor privileged
 ///   EACCES         a System V segment whose mode does not let the caller read it
 ///   EINVAL, EIDRM  a System V segment that is gone
+///   EIO, EROFS, EOVERFLOW  as fchmod(2), shmctl(2)
 ///
 /// Thread-safe. Async-signal-safe.
 ///
@@ -280,7 +289,8 @@ pub unsafe extern "C" fn shmc_segment_chmod(segment: *mut shmc_segment, mode: mo
 
 /// Changes the owner and the group: IPC_SET, fchown(2).
 ///
-/// Returns 0; -1 on failure, with errno as shmc_segment_chmod.
+/// Returns 0; -1 on failure, with errno as shmc_segment_chmod, and:
+///   EDQUOT  the new owner's quota of disk blocks is used up
 ///
 /// Thread-safe. Async-signal-safe.
 ///
@@ -303,6 +313,7 @@ pub unsafe extern "C" fn shmc_segment_chown(
 /// Returns 0; -1 on failure, with errno:
 ///   EINVAL         segment is NULL
 ///   ENOMEM, EPERM  more than RLIMIT_MEMLOCK allows, or not allowed at all
+///   EAGAIN         not all of the memory could be locked
 ///   EINVAL, EIDRM  a System V segment that is gone
 ///
 /// Not for two threads on the same handle at the same time. Async-signal-safe.
@@ -337,6 +348,7 @@ pub unsafe extern "C" fn shmc_segment_unlock(segment: *mut shmc_segment) -> c_in
 /// Returns 0; -1 on failure, with errno:
 ///   EINVAL  segment is NULL
 ///   EIO     the file cannot be written
+///   EDQUOT, ENOMEM, ENOSPC  as msync(2), fsync(2)
 ///
 /// Thread-safe. Async-signal-safe.
 ///
@@ -379,7 +391,8 @@ pub unsafe extern "C" fn shmc_segment_close(segment: *mut shmc_segment) -> c_int
 ///   ENOENT         there is no such segment, or no such path
 ///   EACCES, EPERM  not permitted
 ///   EINVAL, EIDRM  a sysv:id: that is gone
-///   EISDIR, ENOTDIR, ELOOP, EBUSY, EROFS   as unlink(2)
+///   EISDIR, ENOTDIR, ELOOP, EBUSY, EROFS, EIO, ENOMEM   as unlink(2)
+///   ENOSYS         the kernel, or a sandbox, lacks System V shared memory
 ///
 /// Thread-safe. Async-signal-safe.
 ///

@@ -158,6 +158,8 @@ calls! {
     Msync = c"msync",
     /// `malloc(3)`
     Malloc = c"malloc",
+    /// `pthread_atfork(3)`: what children close
+    PthreadAtfork = c"pthread_atfork",
     /// `fcntl(2)`: claiming an end of a channel
     Fcntl = c"fcntl",
     /// `futex(2)`

@@ -82,11 +82,18 @@ static PREPARED: AtomicU32 = AtomicU32::new(0);
 
 /// Number of forks that this process has completed, or `None` during one. If it is the same before a
 /// file is opened and after it is registered, no child inherited the file; except one whose fork had
-/// begun before the first call of this function.
+/// begun before the handlers were in force.
 fn completed_forks() -> Option<u32> {
+    let done = FORKS_DONE.load(Acquire);
+    (FORKS_BEGUN.load(Acquire) == done).then_some(done)
+}
+
+/// Puts the handlers in force; ENOMEM where there is no memory for them.
+fn prepare() -> Result<(), Error> {
     // Twice does no harm.
     if PREPARED.load(Acquire) == 0 {
-        sys::at_fork(begin_fork, end_fork, close_registered);
+        let handlers = sys::at_fork(begin_fork, end_fork, close_registered);
+        Call::PthreadAtfork.of(handlers)?;
         let page = (&raw const PAGE).cast_mut().cast();
         if let Some(page) = core::ptr::NonNull::new(page) {
             // SAFETY: nothing else lies on this page, and a child expects it to be empty. Kernels
@@ -95,8 +102,7 @@ fn completed_forks() -> Option<u32> {
         }
         PREPARED.store(1, Release);
     }
-    let done = FORKS_DONE.load(Acquire);
-    (FORKS_BEGUN.load(Acquire) == done).then_some(done)
+    Ok(())
 }
 
 /// Opens something while no other thread forks, so that no child inherits it before it is registered
@@ -108,6 +114,7 @@ pub fn undisturbed<T>(mut open: impl FnMut() -> Result<T, Error>) -> Result<T, E
     /// One millisecond each.
     const MAX_NAPS: u32 = 20;
 
+    prepare()?;
     for _ in 0..MAX_NAPS {
         if let Some(forks) = completed_forks() {
             let opened = open()?;

@@ -240,12 +240,10 @@ impl Options {
         })
     }
 
-    /// Locks the memory, makes its pages huge where that can be had, then makes all present.
+    /// Makes its pages huge where that can be had, makes all present, then locks the memory: last,
+    /// since a System V segment would stay locked if anything failed after that.
     fn prepare(&self, mut segment: Segment) -> Result<Segment, Error> {
         let Segment { address, size, .. } = segment;
-        if self.locked {
-            segment.lock()?;
-        }
         // The pages of a file are up to its file system.
         let is_file = matches!(segment.memory, Memory::Object(_, Kind::File));
         let huge = segment.huge_pages == HugePages::Huge;
@@ -266,6 +264,9 @@ impl Options {
                 Ok(()) | Err(Errno::EINVAL) => {}
                 Err(errno) => return Err(Call::Madvise.failed(errno)),
             }
+        }
+        if self.locked {
+            segment.lock()?;
         }
         Ok(segment)
     }

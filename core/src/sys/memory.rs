@@ -134,26 +134,31 @@ pub fn has_transparent_huge_pages() -> bool {
     chosen.is_some_and(|chosen| !chosen.starts_with(b"never") && !chosen.starts_with(b"deny"))
 }
 
-/// Moves a value to the C heap.
-pub fn to_heap<T>(value: T) -> Result<NonNull<T>, Errno> {
+/// Memory of the C heap for a value, which is not there yet.
+pub fn malloc<T>() -> Result<NonNull<T>, Errno> {
     const { assert!(align_of::<T>() <= align_of::<libc::max_align_t>()) };
     // SAFETY: takes no pointer.
-    let place = unsafe { libc::malloc(size_of::<T>()) };
-    let place = NonNull::new(place.cast::<T>()).ok_or(Errno::ENOMEM)?;
-    // SAFETY: new, large enough, and aligned for any type of C.
-    unsafe { place.write(value) };
-    Ok(place)
+    let memory = unsafe { libc::malloc(size_of::<T>()) };
+    NonNull::new(memory.cast::<T>()).ok_or(Errno::ENOMEM)
+}
+
+/// # Safety
+///
+/// The memory is from [`malloc`], and is not used any more.
+pub unsafe fn free<T>(memory: NonNull<T>) {
+    // SAFETY: the caller's promise.
+    unsafe { libc::free(memory.as_ptr().cast()) };
 }
 
 /// Moves a value back from the C heap.
 ///
 /// # Safety
 ///
-/// The place is from `to_heap`, and is not used any more.
-pub unsafe fn from_heap<T>(place: NonNull<T>) -> T {
+/// The memory is from [`malloc`], holds a value, and is not used any more.
+pub unsafe fn from_heap<T>(memory: NonNull<T>) -> T {
     // SAFETY: the caller's promise.
-    let value = unsafe { place.read() };
-    // SAFETY: from malloc.
-    unsafe { libc::free(place.as_ptr().cast()) };
+    let value = unsafe { memory.read() };
+    // SAFETY: the caller's promise.
+    unsafe { free(memory) };
     value
 }

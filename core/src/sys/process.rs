@@ -19,7 +19,11 @@ pub fn pid() -> i32 {
 ///
 /// glibc's `pthread_atfork` lies in `libc_nonshared.a` and needs `__dso_handle`, which a library without
 /// start files lacks. So this calls what that one calls.
-pub fn at_fork(before: extern "C" fn(), in_parent: extern "C" fn(), in_child: extern "C" fn()) {
+pub fn at_fork(
+    before: extern "C" fn(),
+    in_parent: extern "C" fn(),
+    in_child: extern "C" fn(),
+) -> Result<(), Errno> {
     unsafe extern "C" {
         #[cfg_attr(target_env = "gnu", link_name = "__register_atfork")]
         fn pthread_atfork(
@@ -32,7 +36,7 @@ pub fn at_fork(before: extern "C" fn(), in_parent: extern "C" fn(), in_child: ex
         static __dso_handle: u8;
     }
     // SAFETY: the functions live until the object they are registered with is unloaded.
-    unsafe {
+    let result = unsafe {
         pthread_atfork(
             Some(before),
             Some(in_parent),
@@ -41,6 +45,10 @@ pub fn at_fork(before: extern "C" fn(), in_parent: extern "C" fn(), in_child: ex
             &raw const __dso_handle,
         )
     };
+    match result {
+        0 => Ok(()),
+        error => Err(Errno::from_raw(error)),
+    }
 }
 
 // Start files define it in a program, and in a plugin that contains the static library: dlclose(3) of
