@@ -71,6 +71,7 @@ impl Unnamed {
     /// this process from the beginning.
     pub fn make(place: Place<'_>, size: usize, mode: u32) -> Result<Self, Error> {
         let directory = Call::Arguments.of(Path::new(&[place.directory()]))?;
+        let creator = stale::this_process();
         let unnamed = match sys::open_unnamed(&directory, 0o600) {
             Ok(file) => Self {
                 file,
@@ -80,7 +81,7 @@ impl Unnamed {
             Err(errno) => return Err(Call::Open.failed(errno)),
         };
         Call::Fallocate.of(sys::allocate(&unnamed.file, size))?;
-        stale::record_creator(&unnamed.file);
+        stale::record_creator(&unnamed.file, creator);
         Call::Fchmod.of(sys::change_mode(&unnamed.file, mode))?;
         // Nobody else has it yet. Where there are no such locks, it counts as in use for ever.
         let _ = sys::lock_shared(&unnamed.file);
