@@ -32,9 +32,33 @@ use crate::place::Place;
 pub use word::Word;
 
 /// A mutex; 16 bytes, and any bytes are a valid value.
-pub type Mutex = WordMutex<AtomicU64>;
+#[repr(transparent)]
+#[derive(Default, Debug)]
+pub struct Mutex(WordMutex<AtomicU64>);
 
-/// A [`Mutex`], or the model that a model checker has of it.
+impl Mutex {
+    /// Makes any bytes an unlocked mutex; leaves alone what is one already, so that each process may
+    /// call it, in any order, also at the same time. EOPNOTSUPP for a mutex of another pid or time
+    /// namespace, or where this process cannot determine its own: without `/proc`, or without a
+    /// descriptor to read the boot id.
+    pub fn init(&self) -> Result<(), Error> {
+        self.0.init()
+    }
+
+    /// Waits at most so many milliseconds, -1 for ever, 0 not at all. ETIMEDOUT; EDEADLK where this
+    /// thread holds it already; EINVAL where it is no mutex; EOPNOTSUPP as [`Self::init`].
+    pub fn lock(&self, timeout_ms: c_int) -> Result<Acquired, Error> {
+        self.0.lock(timeout_ms)
+    }
+
+    /// EPERM where this thread does not hold it; EINVAL where it is no mutex; EOPNOTSUPP as
+    /// [`Self::init`].
+    pub fn unlock(&self) -> Result<(), Error> {
+        self.0.unlock()
+    }
+}
+
+/// The words of a [`Mutex`], or of the model that a model checker has of it.
 #[repr(C, align(8))]
 #[derive(Default, Debug)]
 pub struct WordMutex<W> {
@@ -90,16 +114,12 @@ impl<W: Word> WordMutex<W> {
         Self { word, kind }
     }
 
-    /// Makes any bytes an unlocked mutex; leaves alone what is one already, so that each process may
-    /// call it, in any order, also at the same time. EOPNOTSUPP for a mutex of another pid or time
-    /// namespace, or where this process cannot determine its own: without `/proc`, or without a
-    /// descriptor to read the boot id.
+    /// See [`Mutex::init`].
     pub fn init(&self) -> Result<(), Error> {
         self.prepare(true)
     }
 
-    /// Waits at most so many milliseconds, -1 for ever, 0 not at all. ETIMEDOUT; EDEADLK where this
-    /// thread holds it already; EINVAL where it is no mutex; EOPNOTSUPP as [`Self::init`].
+    /// See [`Mutex::lock`].
     pub fn lock(&self, timeout_ms: c_int) -> Result<Acquired, Error> {
         self.prepare(false)?;
         let me = holder(W::thread_id(), W::now_ms());
@@ -109,8 +129,7 @@ impl<W: Word> WordMutex<W> {
         }
     }
 
-    /// EPERM where this thread does not hold it; EINVAL where it is no mutex; EOPNOTSUPP as
-    /// [`Self::init`].
+    /// See [`Mutex::unlock`].
     pub fn unlock(&self) -> Result<(), Error> {
         /// The holder's word changes once at most, when a waiter marks it; more often only by a peer
         /// that rewrites it.

@@ -41,7 +41,7 @@ fn it_is_exclusive_among_threads() {
         }
     });
     assert_eq!(counter.0.into_inner(), 80_000);
-    assert_eq!(mutex.word.into_inner(), FREE);
+    assert_eq!(mutex.0.word.into_inner(), FREE);
 }
 
 #[test]
@@ -66,13 +66,10 @@ fn misuse_is_told() {
 fn memory_that_is_no_mutex_is_refused() {
     for byte in 0..=u8::MAX {
         let bytes = u64::from_ne_bytes([byte; 8]);
-        let garbage = Mutex {
-            word: bytes.into(),
-            kind: bytes.into(),
-        };
+        let garbage = Mutex(WordMutex::new(AtomicU64::new(bytes), AtomicU64::new(bytes)));
         assert_eq!(errno(garbage.lock(-1)), Some(Errno::EINVAL));
         assert_eq!(errno(garbage.unlock()), Some(Errno::EINVAL));
-        assert_eq!(garbage.word.load(Relaxed), bytes);
+        assert_eq!(garbage.0.word.load(Relaxed), bytes);
         garbage.init().unwrap();
         assert_eq!(garbage.lock(0), Ok(Acquired::Clean));
     }
@@ -83,7 +80,7 @@ fn any_word_ends_a_lock() {
     let mutex = mutex();
     for shift in 0..64 {
         for word in [1 << shift, u64::MAX << shift, u64::MAX >> shift] {
-            mutex.word.store(word, Relaxed);
+            mutex.0.word.store(word, Relaxed);
             let result = mutex.lock(1);
             let timed_out = errno(result) == Some(Errno::ETIMEDOUT);
             assert!(timed_out || result == Ok(Acquired::OwnerDied), "{word:x}");
@@ -115,10 +112,10 @@ fn a_thread_that_ends_inside_is_a_dead_holder() {
 fn a_later_thread_of_the_same_id_is_not_the_holder() {
     let mutex = mutex();
     let before_this_thread = DIED | (this_thread() & TID);
-    mutex.word.store(before_this_thread, Relaxed);
+    mutex.0.word.store(before_this_thread, Relaxed);
     assert_eq!(mutex.lock(0), Ok(Acquired::OwnerDied));
     let by_init = (1 << SINCE_SHIFT) | 1;
-    mutex.word.store(by_init, Relaxed);
+    mutex.0.word.store(by_init, Relaxed);
     assert_eq!(
         mutex.lock(0).is_ok(),
         holder_died::<AtomicU64>(by_init, true)
@@ -128,13 +125,13 @@ fn a_later_thread_of_the_same_id_is_not_the_holder() {
 #[test]
 fn a_holder_of_an_earlier_boot_is_dead() {
     let mutex = mutex();
-    let another_boot = mutex.kind.load(Relaxed) ^ (1 << (Place::BITS - 1));
+    let another_boot = mutex.0.kind.load(Relaxed) ^ (1 << (Place::BITS - 1));
     for (word, acquired) in [
         (this_thread(), Acquired::OwnerDied),
         (FREE, Acquired::Clean),
     ] {
-        mutex.kind.store(another_boot, Relaxed);
-        mutex.word.store(word, Relaxed);
+        mutex.0.kind.store(another_boot, Relaxed);
+        mutex.0.word.store(word, Relaxed);
         assert_eq!(mutex.lock(0), Ok(acquired));
         mutex.unlock().unwrap();
     }
@@ -143,7 +140,7 @@ fn a_holder_of_an_earlier_boot_is_dead() {
 #[test]
 fn a_mutex_of_another_namespace_is_refused() {
     let mutex = mutex();
-    mutex.kind.fetch_xor(1, Relaxed);
+    mutex.0.kind.fetch_xor(1, Relaxed);
     assert_eq!(errno(mutex.init()), Some(Errno::EOPNOTSUPP));
     assert_eq!(errno(mutex.lock(0)), Some(Errno::EOPNOTSUPP));
     assert_eq!(errno(mutex.unlock()), Some(Errno::EOPNOTSUPP));
@@ -152,17 +149,17 @@ fn a_mutex_of_another_namespace_is_refused() {
 #[test]
 fn the_loser_of_an_init_race_leaves_the_winners_lock() {
     for garbage in [0, 1, u64::MAX] {
-        let mutex = Mutex {
-            word: AtomicU64::new(garbage),
-            kind: AtomicU64::new(garbage),
-        };
+        let mutex = Mutex(WordMutex::new(
+            AtomicU64::new(garbage),
+            AtomicU64::new(garbage),
+        ));
         let kind = Place::current().map(|place| MAGIC | place.raw());
         mutex.init().unwrap();
         mutex.lock(0).unwrap();
-        let locked = mutex.word.load(Relaxed);
+        let locked = mutex.0.word.load(Relaxed);
         // What the loser had seen before.
-        assert_eq!(mutex.settle(garbage, garbage, kind, true), Ok(()));
-        assert_eq!(mutex.word.load(Relaxed), locked);
+        assert_eq!(mutex.0.settle(garbage, garbage, kind, true), Ok(()));
+        assert_eq!(mutex.0.word.load(Relaxed), locked);
         mutex.unlock().unwrap();
     }
 }
@@ -171,27 +168,27 @@ fn the_loser_of_an_init_race_leaves_the_winners_lock() {
 fn the_loser_of_an_init_race_with_another_namespace_is_refused() {
     let mutex = Mutex::default();
     let here = MAGIC | Place::current().unwrap().raw();
-    mutex.settle(0, 0, Some(here ^ 1), true).unwrap();
-    let lost = mutex.settle(0, 0, Some(here), true);
+    mutex.0.settle(0, 0, Some(here ^ 1), true).unwrap();
+    let lost = mutex.0.settle(0, 0, Some(here), true);
     assert_eq!(errno(lost), Some(Errno::EOPNOTSUPP));
-    assert_eq!(mutex.kind.load(Relaxed), here ^ 1);
+    assert_eq!(mutex.0.kind.load(Relaxed), here ^ 1);
 }
 
 #[test]
 fn a_place_that_cannot_be_determined_is_refused_and_changes_nothing() {
     let mutex = mutex();
     mutex.lock(0).unwrap();
-    let (word, kind) = (mutex.word.load(Relaxed), mutex.kind.load(Relaxed));
+    let (word, kind) = (mutex.0.word.load(Relaxed), mutex.0.kind.load(Relaxed));
     for from_any_bytes in [false, true] {
-        let refused = mutex.settle(word, kind, None, from_any_bytes);
+        let refused = mutex.0.settle(word, kind, None, from_any_bytes);
         assert_eq!(errno(refused), Some(Errno::EOPNOTSUPP));
     }
     assert_eq!(
-        errno(mutex.settle(0, 0, None, true)),
+        errno(mutex.0.settle(0, 0, None, true)),
         Some(Errno::EOPNOTSUPP)
     );
     assert_eq!(
         (word, kind),
-        (mutex.word.load(Relaxed), mutex.kind.load(Relaxed))
+        (mutex.0.word.load(Relaxed), mutex.0.kind.load(Relaxed))
     );
 }
