@@ -184,6 +184,18 @@ mod names {
     }
 
     #[test]
+    fn a_creator_with_one_descriptor_left_is_recorded() {
+        let driver = driver();
+        for name in [driver.posix(), driver.file()] {
+            let script = r#"ulimit -n 4; "$0" open "$1" 64 cx 0600 stat remove "$1""#;
+            let mut command = driver.sandbox.command("sh");
+            command.args(["-c", script]).arg(&driver.program).arg(&name);
+            let output = support::stdout(&support::run(&mut command));
+            assert!(output.contains(" creator self "), "{name}: {output}");
+        }
+    }
+
+    #[test]
     fn anonymous_memory_has_its_mode() {
         let output = driver().run(&["open", "anon:", "64", "c", "0640", "stat"]);
         assert!(output.contains(" mode 0640 "), "{output}");

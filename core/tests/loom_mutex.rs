@@ -7,8 +7,12 @@
 //! What is not modelled: an id that another thread has later, which is told apart by its start; and
 //! timeouts between 0 and for ever.
 #![cfg(loom)]
-#![allow(missing_docs, clippy::unwrap_used)]
-#![allow(clippy::arithmetic_side_effects, clippy::panic)]
+#![allow(missing_docs, clippy::unwrap_used, clippy::indexing_slicing)]
+#![allow(
+    clippy::arithmetic_side_effects,
+    clippy::panic,
+    clippy::arc_with_non_send_sync
+)]
 
 use std::cell::Cell;
 use std::sync::Arc;

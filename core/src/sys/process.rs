@@ -96,19 +96,38 @@ pub fn process_stat(pid: i32) -> Option<ProcessStat> {
         return None;
     }
 
-    let mut path = [0; 24];
-    let template = c"/proc/%d/stat".as_ptr();
-    // SAFETY: the length is the buffer's, and `%d` takes an int.
-    unsafe { libc::snprintf(path.as_mut_ptr(), path.len(), template, pid) };
-    let mut text = [0; STAT_LENGTH + 1];
+    let path = stat_path(pid);
     // SAFETY: the path ends with NUL.
-    let path = unsafe { CStr::from_ptr(path.as_ptr()) };
+    let path = unsafe { CStr::from_ptr(path.as_ptr().cast()) };
+    let mut text = [0; STAT_LENGTH + 1];
     read_beginning(path, text.get_mut(..STAT_LENGTH).unwrap_or_default());
     // SAFETY: what was read is followed by at least one NUL.
     parse_process_stat(unsafe { CStr::from_ptr(text.as_ptr().cast()) })
 }
 
-/// Not by sscanf(3), which no signal handler may call.
+/// `/proc/PID/stat` with its NUL: not by snprintf(3), which no signal handler may call.
+fn stat_path(pid: i32) -> [u8; 24] {
+    let mut digits = [0; PID_LENGTH];
+    let mut rest = pid.unsigned_abs();
+    let mut unused = PID_LENGTH;
+    for digit in digits.iter_mut().rev() {
+        *digit = b'0'.wrapping_add((rest % 10) as u8);
+        rest /= 10;
+        unused = unused.wrapping_sub(1);
+        if rest == 0 {
+            break;
+        }
+    }
+    let digits = digits.get(unused..).unwrap_or_default();
+    let mut path = [0; 24];
+    let text = [b"/proc/", digits, b"/stat"];
+    for (to, from) in path.iter_mut().zip(text.into_iter().flatten()) {
+        *to = *from;
+    }
+    path
+}
+
+/// Not by sscanf(3), for the same reason.
 fn parse_process_stat(text: &CStr) -> Option<ProcessStat> {
     let text = text.to_bytes();
     // The name in parentheses may hold anything, also parentheses and blanks.
@@ -159,6 +178,15 @@ mod tests {
         // SAFETY: takes no pointer.
         let ticks_per_second = unsafe { libc::sysconf(libc::_SC_CLK_TCK) };
         assert_eq!(stat.start_ms, 81234 * 1000 / ticks_per_second);
+    }
+
+    #[test]
+    fn a_pid_is_written_in_decimal() {
+        for pid in [0, 7, 10, 4711, 32767, 4_194_303, i32::MAX] {
+            let path = stat_path(pid);
+            let path = CStr::from_bytes_until_nul(&path).unwrap();
+            assert_eq!(path.to_str().unwrap(), format!("/proc/{pid}/stat"));
+        }
     }
 
     #[test]
