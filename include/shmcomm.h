@@ -258,6 +258,9 @@ typedef struct shmc_channel_info {
  * whole or not at all, at whatever moment its creator is killed; a sysv: segment is whole from the
  * moment it is there.
  *
+ * Memory other than sysv: counts as a file: a new segment larger than RLIMIT_FSIZE gets the process
+ * SIGXFSZ, which ends it, or EFBIG where that signal is ignored or handled.
+ *
  * Returns the segment; NULL on failure, with errno:
  *   EINVAL        the name, a flag, or a mode beyond 0777; SHMC_EXCL or SHMC_RECLAIM without
  *                 SHMC_CREATE; SHMC_CREATE of a sysv:id:; size 0 for a new segment, or beyond a
@@ -267,7 +270,8 @@ typedef struct shmc_channel_info {
  *   EEXIST        SHMC_EXCL, and there is one
  *   EACCES        the mode does not permit it; or SHMC_CREATE found a POSIX object of another
  *                 user's, which may be planted
- *   ELOOP         the POSIX name is a symbolic link, or a path has too many of them
+ *   ELOOP         the POSIX name is a symbolic link; a file: path is one, and SHMC_CREATE or
+ *                 SHMC_RECLAIM would create or replace through it; a path has too many of them
  *   ENOTDIR, EISDIR, EROFS, EFBIG   as open(2) and posix_fallocate(3)
  *   ENOSPC        no memory or blocks left on the file system, or no System V segment allowed
  *   ENOMEM        not enough memory or address space, or more locked than is allowed
@@ -434,7 +438,8 @@ int shmc_segment_close(struct shmc_segment *segment);
 
 /**
  * Removes the segment of this name: IPC_RMID, unlink(2). The name is free at once; who has the
- * segment attached keeps it until it detaches. A private segment is removed by its id, which
+ * segment attached keeps it until it detaches. While another process replaces an object by
+ * SHMC_RECLAIM, the call waits for it, 200 ms at most. A private segment is removed by its id, which
  * shmc_segment_stat tells: "sysv:id:N".
  *
  * Returns 0; -1 on failure, with errno:
@@ -614,7 +619,8 @@ int shmc_sem_remove(const char *name);
  * Returns 0; -1 on failure, with errno:
  *   EINVAL      mutex is NULL or not aligned
  *   EOPNOTSUPP  it is a mutex of another pid or time namespace (another container), where this
- *               process could not tell whether a holder lives; or /proc is not mounted
+ *               process could not tell whether a holder lives; or this process cannot read which
+ *               its own are: /proc is not mounted, or no descriptor is left
  *
  * Thread-safe. Async-signal-safe. There is nothing to destroy.
  *
