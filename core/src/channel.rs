@@ -74,6 +74,7 @@ pub struct Channel {
 unsafe impl Send for Channel {}
 
 impl Drop for Channel {
+    #[inline(never)]
     fn drop(&mut self) {
         if !self.endpoint.is_inherited() {
             self.unlock(0);
@@ -114,6 +115,15 @@ impl Channel {
             End::Receiver(consumer) => consumer.forget(),
         }
         self.unlock(0);
+    }
+
+    /// Reserves room for a message of this length, or peeks at the next one: where, and how long.
+    fn reserve_or_peek(&mut self, length: u64) -> Result<(u64, u64), Stop> {
+        let view = self.memory.view();
+        match &mut self.end {
+            End::Sender(producer) => Ok((producer.reserve(&view, length)?, length)),
+            End::Receiver(consumer) => consumer.peek(&view),
+        }
     }
 
     /// The longest message, in bytes.
@@ -183,10 +193,7 @@ impl Channel {
         timeout_ms: c_int,
     ) -> Result<NonNull<u8>, Error> {
         self.check(Side::Sender)?;
-        let position = self.wait(timeout_ms, length, |channel| match &mut channel.end {
-            End::Sender(producer) => producer.reserve(&channel.memory.view(), length as u64),
-            End::Receiver(_) => Err(Stop::Corrupt),
-        })?;
+        let (position, _) = self.wait(timeout_ms, length as u64)?;
         Ok(self.memory.view().bytes(position))
     }
 
@@ -195,7 +202,7 @@ impl Channel {
     pub fn commit(&mut self, length: usize) -> Result<(), Error> {
         match self.endpoint.is_exclusive() {
             true => self.publish(length),
-            false => self.finish(length, |channel| channel.publish(length)),
+            false => self.finish(length as u64, |channel| channel.publish(length)),
         }
     }
 
@@ -241,10 +248,7 @@ impl Channel {
     #[inline(never)]
     pub fn peek_or_wait(&mut self, timeout_ms: c_int) -> Result<(NonNull<u8>, usize), Error> {
         self.check(Side::Receiver)?;
-        let (position, length) = self.wait(timeout_ms, 0, |channel| match &mut channel.end {
-            End::Receiver(consumer) => consumer.peek(&channel.memory.view()),
-            End::Sender(_) => Err(Stop::Corrupt),
-        })?;
+        let (position, length) = self.wait(timeout_ms, 0)?;
         Ok((self.memory.view().bytes(position), length as usize))
     }
 

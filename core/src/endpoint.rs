@@ -59,6 +59,7 @@ pub struct Endpoint {
 }
 
 impl Drop for Endpoint {
+    #[inline(never)]
     fn drop(&mut self) {
         // A child that was forked a moment ago may not have closed the file yet.
         if !self.is_inherited() {

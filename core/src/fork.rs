@@ -70,8 +70,9 @@ impl Process {
     }
 }
 
-/// The descriptors that a child closes; -1 in a place that is free. Only this process writes here.
-static REGISTERED: [AtomicI32; MAX_REGISTERED] = [const { AtomicI32::new(-1) }; MAX_REGISTERED];
+/// The descriptors that a child closes, each plus one; 0 in a place that is free, so that the table
+/// takes no room in the library's file. Only this process writes here.
+static REGISTERED: [AtomicI32; MAX_REGISTERED] = [const { AtomicI32::new(0) }; MAX_REGISTERED];
 
 /// The number of forks that this process has begun, and the number of those that have returned.
 static FORKS_BEGUN: AtomicU32 = AtomicU32::new(0);
@@ -83,6 +84,7 @@ static PREPARED: AtomicU32 = AtomicU32::new(0);
 /// Number of forks that this process has completed, or `None` during one. If it is the same before a
 /// file is opened and after it is registered, no child inherited the file; except one whose fork had
 /// begun before the handlers were in force.
+#[inline(never)]
 fn completed_forks() -> Option<u32> {
     let done = FORKS_DONE.load(Acquire);
     (FORKS_BEGUN.load(Acquire) == done).then_some(done)
@@ -115,16 +117,19 @@ pub fn undisturbed<T>(mut open: impl FnMut() -> Result<T, Error>) -> Result<T, E
     const MAX_NAPS: u32 = 20;
 
     prepare()?;
-    for _ in 0..MAX_NAPS {
-        if let Some(forks) = completed_forks() {
+    let mut naps = 0;
+    loop {
+        let forks = completed_forks();
+        let is_last = naps == MAX_NAPS;
+        if forks.is_some() || is_last {
             let opened = open()?;
-            if completed_forks() == Some(forks) {
+            if is_last || completed_forks() == forks {
                 return Ok(opened);
             }
         }
         sys::sleep_ms(1);
+        naps = naps.saturating_add(1);
     }
-    open()
 }
 
 /// A descriptor that children of this process close.
@@ -136,10 +141,11 @@ pub struct Registered {
 
 impl Registered {
     /// EMFILE where too many are registered. Only within [`undisturbed`].
+    #[inline(never)]
     pub fn new(file: Descriptor) -> Result<Self, Error> {
         let place = REGISTERED.iter().position(|place| {
             place
-                .compare_exchange(-1, file.raw(), Relaxed, Relaxed)
+                .compare_exchange(0, file.raw().saturating_add(1), Relaxed, Relaxed)
                 .is_ok()
         });
         Ok(Self {
@@ -165,12 +171,13 @@ impl Registered {
 }
 
 impl Drop for Registered {
+    #[inline(never)]
     fn drop(&mut self) {
         if self.is_inherited() {
             // The number may be another file's by now.
             self.file.forget();
         } else if let Some(place) = REGISTERED.get(self.place) {
-            place.store(-1, Relaxed);
+            place.store(0, Relaxed);
         }
     }
 }
@@ -187,7 +194,7 @@ extern "C" fn close_registered() {
     PAGE.generation.store(0, Relaxed);
     FORKS_DONE.store(FORKS_BEGUN.load(Relaxed), Relaxed);
     for place in &REGISTERED {
-        let file = place.swap(-1, Relaxed);
+        let file = place.swap(0, Relaxed).saturating_sub(1);
         if file >= 0 {
             sys::close(file);
         }

@@ -70,6 +70,7 @@ unsafe impl Send for Segment {}
 unsafe impl Sync for Segment {}
 
 impl Drop for Segment {
+    #[inline(never)]
     fn drop(&mut self) {
         // SAFETY: attached or mapped, and who drops this uses the memory no more.
         unsafe {

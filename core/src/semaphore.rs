@@ -262,6 +262,7 @@ fn get_or_create(key: Key, mode: u32) -> Result<(c_int, bool), Errno> {
     }
 }
 
+#[inline(never)]
 fn find(id: c_int) -> Result<Found, Error> {
     match look(id) {
         Err(Errno::EIDRM | Errno::EINVAL) => Ok(Found::Gone),

@@ -76,23 +76,34 @@ pub fn creator(info: &Info) -> Creator {
 }
 
 /// What became of a process, given how to tell it from a later one of the same pid.
+#[inline(always)]
 fn fate(pid: i32, is_another: impl FnOnce(&ProcessStat) -> bool) -> Creator {
+    match running(pid) {
+        Ok(stat) if is_another(&stat) => Creator::Dead,
+        Ok(_) => Creator::Alive,
+        Err(creator) => creator,
+    }
+}
+
+/// The process that has this pid now, unless it has ended or cannot be looked at.
+#[inline(never)]
+fn running(pid: i32) -> Result<ProcessStat, Creator> {
     if pid <= 0 {
-        return Creator::Unknown;
+        return Err(Creator::Unknown);
     }
     if !sys::process_exists(pid) {
-        return Creator::Dead;
+        return Err(Creator::Dead);
     }
     match sys::process_stat(pid) {
-        Some(stat) if has_ended(&stat) || is_another(&stat) => Creator::Dead,
-        Some(_) => Creator::Alive,
-        None => Creator::Unknown,
+        Some(stat) if has_ended(&stat) => Err(Creator::Dead),
+        Some(stat) => Ok(stat),
+        None => Err(Creator::Unknown),
     }
 }
 
 /// Whether there is certainly no such process any more, but for one that waits to be reaped.
 pub(crate) fn process_has_ended(pid: i32) -> bool {
-    fate(pid, |_| false) == Creator::Dead
+    running(pid).err() == Some(Creator::Dead)
 }
 
 /// Whether the thread that had this id at this time, in milliseconds after boot, has ended: it is

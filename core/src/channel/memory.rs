@@ -137,6 +137,7 @@ impl Layout {
 }
 
 impl Drop for Memory {
+    #[inline(never)]
     fn drop(&mut self) {
         // A child has never had it, and may have something else there.
         if self.process.is_this() {

@@ -8,7 +8,7 @@ use crate::endpoint::{Endpoint, Side};
 use crate::error::Error;
 use crate::fork::{self, Registered};
 use crate::name::Name;
-use crate::object::{self, Creation, Place, Unnamed};
+use crate::object::{self, Creation, Place, StandIn, Unnamed};
 use crate::ring::{Consumer, Producer};
 use crate::sys::{self, Access};
 
@@ -54,38 +54,50 @@ impl Options {
         creation.find_or_make(place, || self.find(place), || self.make(place))
     }
 
+    #[inline(never)]
     fn find(&self, place: Place<'_>) -> Result<Channel, Error> {
-        let (file, memory) = fork::undisturbed(|| {
-            let (file, size) = object::open(place, Access::ReadWrite, self.create)?;
-            let file = Registered::new(file)?;
-            let layout = Layout::of(size, sys::page_size())?;
-            if self.capacity > layout.capacity {
-                return Err(Error::INVALID);
-            }
-            let memory = Memory::map(file.file(), layout)?;
-            Ok((file, memory))
-        })?;
+        let (file, memory) = fork::undisturbed(|| self.open_file(place))?;
         memory.check()?;
         self.take(file, memory)
     }
 
+    #[inline(never)]
+    fn open_file(&self, place: Place<'_>) -> Result<(Registered, Memory), Error> {
+        let (file, size) = object::open(place, Access::ReadWrite, self.create)?;
+        let file = Registered::new(file)?;
+        let layout = Layout::of(size, sys::page_size())?;
+        if self.capacity > layout.capacity {
+            return Err(Error::INVALID);
+        }
+        let memory = Memory::map(file.file(), layout)?;
+        Ok((file, memory))
+    }
+
+    #[inline(never)]
     fn make(&self, place: Place<'_>) -> Result<Channel, Error> {
         let capacity = match self.capacity {
             0 => DEFAULT_CAPACITY,
             asked => asked,
         };
         let layout = Layout::new(capacity, sys::page_size())?;
-        let (file, memory, stand_in) = fork::undisturbed(|| {
-            let Unnamed { file, stand_in } = Unnamed::make(place, layout.file_size(), self.mode)?;
-            let file = Registered::new(file)?;
-            let memory = Memory::map(file.file(), layout)?;
-            Ok((file, memory, stand_in))
-        })?;
+        let (file, memory, stand_in) = fork::undisturbed(|| self.make_file(place, layout))?;
         memory.init();
         let channel = self.take(file, memory)?;
         // The name comes last, when nothing else can fail.
         stand_in.publish(channel.endpoint.file(), place)?;
         Ok(channel)
+    }
+
+    #[inline(never)]
+    fn make_file(
+        &self,
+        place: Place<'_>,
+        layout: Layout,
+    ) -> Result<(Registered, Memory, StandIn), Error> {
+        let Unnamed { file, stand_in } = Unnamed::make(place, layout.file_size(), self.mode)?;
+        let file = Registered::new(file)?;
+        let memory = Memory::map(file.file(), layout)?;
+        Ok((file, memory, stand_in))
     }
 
     /// Takes the end.

@@ -10,16 +10,12 @@ use crate::handshake;
 use crate::ring::{self, Stop};
 
 impl Channel {
-    /// Attempts an operation, at a shared end under its lock: [`Stop::Wait`] where it must wait for the
-    /// other side or, as `held_by` says, for another process at this end. `length` is that of the
-    /// message to be sent.
-    pub(super) fn attempt<T>(
-        &mut self,
-        length: usize,
-        operation: &mut impl FnMut(&mut Self) -> Result<T, Stop>,
-    ) -> Result<T, Stop> {
+    /// Reserves or peeks, at a shared end under its lock: [`Stop::Wait`] where it must wait for the other
+    /// side or, as `held_by` says, for another process at this end. `length` is that of the message to
+    /// be sent.
+    pub(super) fn attempt(&mut self, length: u64) -> Result<(u64, u64), Stop> {
         if !self.endpoint.is_shared() {
-            return operation(self);
+            return self.reserve_or_peek(length);
         }
         self.held_by = None;
         if !self.locked {
@@ -29,13 +25,13 @@ impl Channel {
             }
             self.try_lock()?;
         }
-        operation(self).inspect_err(|_| self.cancel())
+        self.reserve_or_peek(length).inspect_err(|_| self.cancel())
     }
 
     /// Whether there seems to be room, or a message, for any process at this end.
-    fn may_go_on(&self, length: usize) -> bool {
+    fn may_go_on(&self, length: u64) -> bool {
         match self.side() {
-            Side::Sender => ring::may_have_room(&self.memory.view(), length as u64),
+            Side::Sender => ring::may_have_room(&self.memory.view(), length),
             Side::Receiver => ring::may_have_message(&self.memory.view()),
         }
     }
@@ -53,7 +49,7 @@ impl Channel {
     /// Unlocks the end, and wakes another process that waits at it if there is more to do. `length` is
     /// what that one may have to send.
     #[inline(always)]
-    pub(super) fn unlock(&mut self, length: usize) {
+    pub(super) fn unlock(&mut self, length: u64) {
         if self.locked {
             self.unlock_shared(length);
         }
@@ -61,7 +57,7 @@ impl Channel {
 
     #[cold]
     #[inline(never)]
-    fn unlock_shared(&mut self, length: usize) {
+    fn unlock_shared(&mut self, length: u64) {
         self.locked = false;
         let view = self.memory.view();
         lock::unlock(view.lock(self.side()));
@@ -73,7 +69,7 @@ impl Channel {
     #[inline(never)]
     pub(super) fn finish(
         &mut self,
-        length: usize,
+        length: u64,
         end: impl FnOnce(&mut Self) -> Result<(), Error>,
     ) -> Result<(), Error> {
         if self.endpoint.is_inherited() {

@@ -90,26 +90,16 @@ impl Channel {
         self.calm = calm;
     }
 
-    /// Waits until `operation` says something else than that it has to. What was reserved or peeked at
-    /// is given up where it fails. `length` is that of the message to be sent.
-    #[inline(always)]
-    pub(super) fn wait<T>(
-        &mut self,
-        timeout_ms: c_int,
-        length: usize,
-        mut operation: impl FnMut(&mut Self) -> Result<T, Stop>,
-    ) -> Result<T, Error> {
-        let attempt = |channel: &mut Self| channel.attempt(length, &mut operation);
-        self.attempt_until(timeout_ms, attempt)
+    /// Waits until there is room for a message of this length, and reserves it; or for a message, and
+    /// peeks at it. What was reserved or peeked at before is given up where it fails.
+    pub(super) fn wait(&mut self, timeout_ms: c_int, length: u64) -> Result<(u64, u64), Error> {
+        self.attempt_until(timeout_ms, length)
             .inspect_err(|_| self.cancel())
     }
 
-    fn attempt_until<T>(
-        &mut self,
-        timeout_ms: c_int,
-        mut attempt: impl FnMut(&mut Self) -> Result<T, Stop>,
-    ) -> Result<T, Error> {
-        match attempt(self) {
+    #[inline(always)]
+    fn attempt_until(&mut self, timeout_ms: c_int, length: u64) -> Result<(u64, u64), Error> {
+        match self.attempt(length) {
             Err(Stop::Wait) if timeout_ms == 0 && self.held_by.is_none() => {
                 return Err(Call::Futex.failed(Errno::EAGAIN));
             }
@@ -121,26 +111,22 @@ impl Channel {
         let spin = sys::monotonic_clock_ns().wrapping_add(SPIN_NS);
         while sys::monotonic_clock_ns() < spin {
             for _ in 0..32 {
-                match attempt(self) {
+                match self.attempt(length) {
                     Err(Stop::Wait) => core::hint::spin_loop(),
                     result => return result.map_err(stopped),
                 }
             }
         }
         if timeout_ms == 0 {
-            return match self.look_around(&mut attempt) {
+            return match self.look_around(length) {
                 Err(Stop::Wait) => Err(Call::Futex.failed(Errno::EAGAIN)),
                 result => result.map_err(stopped),
             };
         }
-        self.sleep_until(deadline, attempt)
+        self.sleep_until(deadline, length)
     }
 
-    fn sleep_until<T>(
-        &mut self,
-        deadline: Deadline,
-        mut attempt: impl FnMut(&mut Self) -> Result<T, Stop>,
-    ) -> Result<T, Error> {
+    fn sleep_until(&mut self, deadline: Deadline, length: u64) -> Result<(u64, u64), Error> {
         let own = self.side();
         let mut slice = Deadline::after_ns(SLICE_NS);
         loop {
@@ -150,7 +136,7 @@ impl Channel {
                 |channel| channel.sleep_word(own),
                 remaining,
                 self.endpoint.is_shared(),
-                &mut attempt,
+                &mut |channel: &mut Self| channel.attempt(length),
                 Self::always_fence,
             );
             match result {
@@ -163,13 +149,13 @@ impl Channel {
             if remaining > 0 {
                 continue;
             }
-            match self.look_around(&mut attempt) {
+            match self.look_around(length) {
                 Err(Stop::Wait) => {}
                 result => return result.map_err(stopped),
             }
             if let Some(errno) = self.peer_gone() {
                 // What it did before it went counts.
-                match attempt(self) {
+                match self.attempt(length) {
                     Err(Stop::Wait) if self.held_by.is_none() => {
                         return Err(Call::Futex.failed(errno));
                     }
@@ -185,12 +171,9 @@ impl Channel {
     }
 
     /// Attempts once more where a dead process held this end.
-    fn look_around<T>(
-        &mut self,
-        attempt: &mut impl FnMut(&mut Self) -> Result<T, Stop>,
-    ) -> Result<T, Stop> {
+    fn look_around(&mut self, length: u64) -> Result<(u64, u64), Stop> {
         match self.unlock_for_dead() {
-            true => attempt(self),
+            true => self.attempt(length),
             false => Err(Stop::Wait),
         }
     }

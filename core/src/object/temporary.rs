@@ -30,6 +30,7 @@ pub fn are_avoidable() -> bool {
 pub struct StandIn(Option<Path>);
 
 impl Drop for StandIn {
+    #[inline(never)]
     fn drop(&mut self) {
         if let Some(stand_in) = &self.0 {
             let _ = sys::unlink(stand_in);

@@ -9,6 +9,7 @@ use crate::error::Errno;
 pub struct Descriptor(c_int);
 
 impl Drop for Descriptor {
+    #[inline(never)]
     fn drop(&mut self) {
         // SAFETY: open, and nobody else's to close.
         unsafe { libc::close(self.0) };
