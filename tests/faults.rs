@@ -234,7 +234,7 @@ fn fail_the_calls_of(group: &str, sample: u32) {
 
 #[test]
 fn segments_survive_every_fault() {
-    fail_the_calls_of("segments", 7);
+    fail_the_calls_of("segments", 11);
 }
 
 #[test]
@@ -244,7 +244,7 @@ fn semaphores_and_mutexes_survive_every_fault() {
 
 #[test]
 fn channels_survive_every_fault() {
-    fail_the_calls_of("channels", 7);
+    fail_the_calls_of("channels", 11);
 }
 
 #[test]
