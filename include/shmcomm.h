@@ -109,8 +109,10 @@ extern "C" {
 #define SHMC_RECV 512
 
 /**
- * Of shmc_channel_open: several processes or threads hold this end at once, each with a handle of
- * its own. All of them say so.
+ * Of shmc_channel_open: several processes or threads hold this end at once, up to 63, each with a
+ * handle of its own. All of them say so. A handle that waits is in nobody's way, even if its process is
+ * stopped; one that has reserved or peeked, and not yet committed or released, keeps the others of its
+ * end waiting.
  */
 #define SHMC_SHARED 1024
 
@@ -256,6 +258,9 @@ typedef struct shmc_channel_info {
  * whole or not at all, at whatever moment its creator is killed; a sysv: segment is whole from the
  * moment it is there.
  *
+ * Memory other than sysv: counts as a file: a new segment larger than RLIMIT_FSIZE gets the process
+ * SIGXFSZ, which ends it, or EFBIG where that signal is ignored or handled.
+ *
  * Returns the segment; NULL on failure, with errno:
  *   EINVAL        the name, a flag, or a mode beyond 0777; SHMC_EXCL or SHMC_RECLAIM without
  *                 SHMC_CREATE; SHMC_CREATE of a sysv:id:; size 0 for a new segment, or beyond a
@@ -265,7 +270,8 @@ typedef struct shmc_channel_info {
  *   EEXIST        SHMC_EXCL, and there is one
  *   EACCES        the mode does not permit it; or SHMC_CREATE found a POSIX object of another
  *                 user's, which may be planted
- *   ELOOP         the POSIX name is a symbolic link, or a path has too many of them
+ *   ELOOP         the POSIX name is a symbolic link; a file: path is one, and SHMC_CREATE or
+ *                 SHMC_RECLAIM would create or replace through it; a path has too many of them
  *   ENOTDIR, EISDIR, EROFS, EFBIG   as open(2) and posix_fallocate(3)
  *   ENOSPC        no memory or blocks left on the file system, or no System V segment allowed
  *   ENOMEM        not enough memory or address space, or more locked than is allowed
@@ -432,7 +438,8 @@ int shmc_segment_close(struct shmc_segment *segment);
 
 /**
  * Removes the segment of this name: IPC_RMID, unlink(2). The name is free at once; who has the
- * segment attached keeps it until it detaches. A private segment is removed by its id, which
+ * segment attached keeps it until it detaches. While another process replaces an object by
+ * SHMC_RECLAIM, the call waits for it, 200 ms at most. A private segment is removed by its id, which
  * shmc_segment_stat tells: "sysv:id:N".
  *
  * Returns 0; -1 on failure, with errno:
@@ -612,7 +619,8 @@ int shmc_sem_remove(const char *name);
  * Returns 0; -1 on failure, with errno:
  *   EINVAL      mutex is NULL or not aligned
  *   EOPNOTSUPP  it is a mutex of another pid or time namespace (another container), where this
- *               process could not tell whether a holder lives; or /proc is not mounted
+ *               process could not tell whether a holder lives; or this process cannot read which
+ *               its own are: /proc is not mounted, or no descriptor is left
  *
  * Thread-safe. Async-signal-safe. There is nothing to destroy.
  *
@@ -720,21 +728,29 @@ int shmc_wake(const volatile void *word, int how_many);
  * name: as for shmc_segment_open.
  * capacity: bytes for messages, rounded up to a power of two of at least 4096, each message taking
  * its length rounded up to 8, and 8 more. 0: what is there, or 1 MiB.
- * flags: SHMC_SEND or SHMC_RECV; any of SHMC_CREATE, SHMC_EXCL, SHMC_SHARED. Both sides may create,
- * in either order.
- * mode: permission bits of a new channel. Both sides need to read and write it.
+ * flags: SHMC_SEND or SHMC_RECV; any of SHMC_CREATE, SHMC_EXCL, SHMC_SHARED, SHMC_INTR. Both sides
+ * may create, in either order.
+ * mode: permission bits of a new channel. Both sides need to read and write it. Whoever may read it can
+ * lock an end away from its owner, so leave group and others out (0600) unless you trust them.
  *
  * Returns the end; NULL on failure, with errno as shmc_segment_open, and:
- *   EBUSY    somebody else holds this end
+ *   EBUSY    somebody else holds this end, or 63 share it. The end of a holder that has died is free at
+ *            once; if a child of it has been forked and has not run yet, after that, within 100 ms
  *   EINVAL   capacity is larger than that of the channel that is there
- *   EBADMSG  what is there is no channel, or is damaged
+ *   EBADMSG  what is there is no channel of this version, or one of a system with smaller pages, or is
+ *            damaged
  *   EMFILE   too many open files, or 256 channels in this process
  *   ENOLCK   no file locks left, or none on this file system
  *
- * Thread-safe. Not async-signal-safe. In a child of fork(2) the calls on an inherited handle fail
- * with EPERM; the child may close it, and open the channel itself.
+ * Thread-safe. Not async-signal-safe. In a child of fork(2), and of _Fork and clone(2), the calls on an
+ * inherited handle fail with EPERM; the child may close it, and open the channel itself. A child of
+ * _Fork or of a bare clone(2) keeps the file open: what its parent held stays held until both have ended
+ * or called exec.
  */
-struct shmc_channel *shmc_channel_open(const char *name, size_t capacity, int flags, mode_t mode);
+struct shmc_channel *shmc_channel_open(const char *name,
+                                       size_t capacity,
+                                       int flags,
+                                       mode_t mode);
 
 /**
  * Sends a message: copies it, and wakes the receiver if it sleeps.
@@ -744,19 +760,30 @@ struct shmc_channel *shmc_channel_open(const char *name, size_t capacity, int fl
  *
  * Returns 0: the message will be received, whatever becomes of this process. -1 on failure, with
  * errno, and nothing is sent:
- *   EAGAIN     no room, and timeout_ms is 0
+ *   EAGAIN     no room, and timeout_ms is 0; at a shared end also if another handle of it is in the
+ *              middle of a message for longer than 20 microseconds
  *   ETIMEDOUT  no room in all that time
- *   EPIPE      no room, and the receiver has closed its end or died; a new one makes the channel
- *              usable again
+ *   EPIPE      no room, and the receiver that was there has closed its end or died; a new one makes the
+ *              channel usable again. Until this handle has met a receiver it waits for one
+ *   EIDRM      no room, no receiver, and the channel is removed
+ *   EINTR      a signal handler ran during the wait, and the channel was opened with SHMC_INTR
  *   EMSGSIZE   larger than the channel ever takes
  *   EBADMSG    the memory of the channel is damaged
  *   EINVAL     channel is NULL or a receiving end; msg is NULL and len is not 0
- *   EPERM      the handle of another process
+ *   EPERM      the handle was inherited across fork(2)
  *
- * No system call while there is room and the receiver is awake. Not for two threads on the same
- * handle at the same time. Not async-signal-safe. EINTR is handled inside.
+ * EPIPE and EIDRM come within 100 ms of their cause. A signal that is handled just before the wait
+ * begins does not end it.
+ *
+ * No system call while there is room and the receiver is awake; one to wake a receiver that sleeps. Of
+ * several that share an end and sleep, a message wakes one, and that one wakes the next if there is
+ * more to do: two system calls to wake and one to sleep for each message, however many sleep. Not for
+ * two threads on the same handle at the same time. Not async-signal-safe.
  */
-int shmc_send(struct shmc_channel *channel, const void *msg, size_t len, int timeout_ms);
+int shmc_send(struct shmc_channel *channel,
+              const void *msg,
+              size_t len,
+              int timeout_ms);
 
 /**
  * Receives a message: copies it, and frees its room.
@@ -765,18 +792,24 @@ int shmc_send(struct shmc_channel *channel, const void *msg, size_t len, int tim
  * timeout_ms: how long to wait while there is none: 0 not at all, -1 for ever.
  *
  * Returns its length in bytes, which may be 0; -1 on failure, with errno:
- *   EAGAIN     no message, and timeout_ms is 0
+ *   EAGAIN     no message, and timeout_ms is 0; at a shared end as shmc_send
  *   ETIMEDOUT  no message in all that time
- *   EPIPE      no message, and the sender has closed its end or died; all that it sent has been
- *              received, and a new one makes the channel usable again
+ *   EPIPE      no message, and the sender that was there has closed its end or died; all that it sent
+ *              has been received, and a new one makes the channel usable again. Until this handle has
+ *              met a sender it waits for one
+ *   EIDRM      no message, no sender, and the channel is removed
+ *   EINTR      as shmc_send
  *   EMSGSIZE   the message is longer than size; it stays
  *   EBADMSG    the memory of the channel is damaged
  *   EINVAL     channel is NULL or a sending end; buf is NULL and size is not 0
- *   EPERM      the handle of another process
+ *   EPERM      the handle was inherited across fork(2)
  *
  * Otherwise as shmc_send.
  */
-ssize_t shmc_recv(struct shmc_channel *channel, void *buf, size_t size, int timeout_ms);
+ssize_t shmc_recv(struct shmc_channel *channel,
+                  void *buf,
+                  size_t size,
+                  int timeout_ms);
 
 /**
  * Gives the place in the channel where the next message goes, to be written there and sent by
@@ -798,7 +831,7 @@ void *shmc_reserve(struct shmc_channel *channel,
  *
  * Returns 0; -1 on failure, with errno:
  *   EINVAL  channel is NULL, nothing is reserved, or len is more than that
- *   EPERM   the handle of another process
+ *   EPERM   the handle was inherited across fork(2)
  *
  * Otherwise as shmc_send; it never waits.
  */
@@ -822,7 +855,7 @@ const void *shmc_peek(struct shmc_channel *channel, size_t *len, int timeout_ms)
  *
  * Returns 0; -1 on failure, with errno:
  *   EINVAL  channel is NULL, or no message is peeked at
- *   EPERM   the handle of another process
+ *   EPERM   the handle was inherited across fork(2)
  *
  * Otherwise as shmc_recv; it never waits.
  */
@@ -835,7 +868,7 @@ int shmc_release(struct shmc_channel *channel);
  *
  * Returns 0; -1 on failure, with errno:
  *   EINVAL  channel or info is NULL
- *   EPERM   the handle of another process
+ *   EPERM   the handle was inherited across fork(2)
  *
  * One system call. Not for two threads on the same handle at the same time.
  */

@@ -16,8 +16,10 @@ use crate::segment::{SHMC_CREATE, SHMC_EXCL, SHMC_INTR, parse};
 pub const SHMC_SEND: c_int = 256;
 /// Of shmc_channel_open: the receiving end.
 pub const SHMC_RECV: c_int = 512;
-/// Of shmc_channel_open: several processes or threads hold this end at once, each with a handle of
-/// its own. All of them say so.
+/// Of shmc_channel_open: several processes or threads hold this end at once, up to 63, each with a
+/// handle of its own. All of them say so. A handle that waits is in nobody's way, even if its process is
+/// stopped; one that has reserved or peeked, and not yet committed or released, keeps the others of its
+/// end waiting.
 pub const SHMC_SHARED: c_int = 1024;
 
 /// No memory holds more.
@@ -52,19 +54,24 @@ pub struct shmc_channel_info {
 /// name: as for shmc_segment_open.
 /// capacity: bytes for messages, rounded up to a power of two of at least 4096, each message taking
 /// its length rounded up to 8, and 8 more. 0: what is there, or 1 MiB.
-/// flags: SHMC_SEND or SHMC_RECV; any of SHMC_CREATE, SHMC_EXCL, SHMC_SHARED. Both sides may create,
-/// in either order.
-/// mode: permission bits of a new channel. Both sides need to read and write it.
+/// flags: SHMC_SEND or SHMC_RECV; any of SHMC_CREATE, SHMC_EXCL, SHMC_SHARED, SHMC_INTR. Both sides
+/// may create, in either order.
+/// mode: permission bits of a new channel. Both sides need to read and write it. Whoever may read it can
+/// lock an end away from its owner, so leave group and others out (0600) unless you trust them.
 ///
 /// Returns the end; NULL on failure, with errno as shmc_segment_open, and:
-///   EBUSY    somebody else holds this end
+///   EBUSY    somebody else holds this end, or 63 share it. The end of a holder that has died is free at
+///            once; if a child of it has been forked and has not run yet, after that, within 100 ms
 ///   EINVAL   capacity is larger than that of the channel that is there
-///   EBADMSG  what is there is no channel, or is damaged
+///   EBADMSG  what is there is no channel of this version, or one of a system with smaller pages, or is
+///            damaged
 ///   EMFILE   too many open files, or 256 channels in this process
 ///   ENOLCK   no file locks left, or none on this file system
 ///
-/// Thread-safe. Not async-signal-safe. In a child of fork(2) the calls on an inherited handle fail
-/// with EPERM; the child may close it, and open the channel itself.
+/// Thread-safe. Not async-signal-safe. In a child of fork(2), and of _Fork and clone(2), the calls on an
+/// inherited handle fail with EPERM; the child may close it, and open the channel itself. A child of
+/// _Fork or of a bare clone(2) keeps the file open: what its parent held stays held until both have ended
+/// or called exec.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn shmc_channel_open(
     name: *const c_char,
@@ -104,17 +111,25 @@ pub unsafe extern "C" fn shmc_channel_open(
 ///
 /// Returns 0: the message will be received, whatever becomes of this process. -1 on failure, with
 /// errno, and nothing is sent:
-///   EAGAIN     no room, and timeout_ms is 0
+///   EAGAIN     no room, and timeout_ms is 0; at a shared end also if another handle of it is in the
+///              middle of a message for longer than 20 microseconds
 ///   ETIMEDOUT  no room in all that time
-///   EPIPE      no room, and the receiver has closed its end or died; a new one makes the channel
-///              usable again
+///   EPIPE      no room, and the receiver that was there has closed its end or died; a new one makes the
+///              channel usable again. Until this handle has met a receiver it waits for one
+///   EIDRM      no room, no receiver, and the channel is removed
+///   EINTR      a signal handler ran during the wait, and the channel was opened with SHMC_INTR
 ///   EMSGSIZE   larger than the channel ever takes
 ///   EBADMSG    the memory of the channel is damaged
 ///   EINVAL     channel is NULL or a receiving end; msg is NULL and len is not 0
-///   EPERM      the handle of another process
+///   EPERM      the handle was inherited across fork(2)
 ///
-/// No system call while there is room and the receiver is awake. Not for two threads on the same
-/// handle at the same time. Not async-signal-safe. EINTR is handled inside.
+/// EPIPE and EIDRM come within 100 ms of their cause. A signal that is handled just before the wait
+/// begins does not end it.
+///
+/// No system call while there is room and the receiver is awake; one to wake a receiver that sleeps. Of
+/// several that share an end and sleep, a message wakes one, and that one wakes the next if there is
+/// more to do: two system calls to wake and one to sleep for each message, however many sleep. Not for
+/// two threads on the same handle at the same time. Not async-signal-safe.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn shmc_send(
     channel: *mut shmc_channel,
@@ -141,14 +156,17 @@ pub unsafe extern "C" fn shmc_send(
 /// timeout_ms: how long to wait while there is none: 0 not at all, -1 for ever.
 ///
 /// Returns its length in bytes, which may be 0; -1 on failure, with errno:
-///   EAGAIN     no message, and timeout_ms is 0
+///   EAGAIN     no message, and timeout_ms is 0; at a shared end as shmc_send
 ///   ETIMEDOUT  no message in all that time
-///   EPIPE      no message, and the sender has closed its end or died; all that it sent has been
-///              received, and a new one makes the channel usable again
+///   EPIPE      no message, and the sender that was there has closed its end or died; all that it sent
+///              has been received, and a new one makes the channel usable again. Until this handle has
+///              met a sender it waits for one
+///   EIDRM      no message, no sender, and the channel is removed
+///   EINTR      as shmc_send
 ///   EMSGSIZE   the message is longer than size; it stays
 ///   EBADMSG    the memory of the channel is damaged
 ///   EINVAL     channel is NULL or a sending end; buf is NULL and size is not 0
-///   EPERM      the handle of another process
+///   EPERM      the handle was inherited across fork(2)
 ///
 /// Otherwise as shmc_send.
 #[unsafe(no_mangle)]
@@ -212,7 +230,7 @@ fn reserve_or_wait(channel: &mut Channel, len: usize, timeout_ms: c_int) -> *mut
 ///
 /// Returns 0; -1 on failure, with errno:
 ///   EINVAL  channel is NULL, nothing is reserved, or len is more than that
-///   EPERM   the handle of another process
+///   EPERM   the handle was inherited across fork(2)
 ///
 /// Otherwise as shmc_send; it never waits.
 #[unsafe(no_mangle)]
@@ -270,7 +288,7 @@ fn peek_or_wait(channel: &mut Channel, len: NonNull<usize>, timeout_ms: c_int) -
 ///
 /// Returns 0; -1 on failure, with errno:
 ///   EINVAL  channel is NULL, or no message is peeked at
-///   EPERM   the handle of another process
+///   EPERM   the handle was inherited across fork(2)
 ///
 /// Otherwise as shmc_recv; it never waits.
 #[unsafe(no_mangle)]
@@ -288,7 +306,7 @@ pub unsafe extern "C" fn shmc_release(channel: *mut shmc_channel) -> c_int {
 ///
 /// Returns 0; -1 on failure, with errno:
 ///   EINVAL  channel or info is NULL
-///   EPERM   the handle of another process
+///   EPERM   the handle was inherited across fork(2)
 ///
 /// One system call. Not for two threads on the same handle at the same time.
 #[unsafe(no_mangle)]

@@ -236,7 +236,8 @@ pub unsafe extern "C" fn shmc_sem_remove(name: *const c_char) -> c_int {
 /// Returns 0; -1 on failure, with errno:
 ///   EINVAL      mutex is NULL or not aligned
 ///   EOPNOTSUPP  it is a mutex of another pid or time namespace (another container), where this
-///               process could not tell whether a holder lives; or /proc is not mounted
+///               process could not tell whether a holder lives; or this process cannot read which
+///               its own are: /proc is not mounted, or no descriptor is left
 ///
 /// Thread-safe. Async-signal-safe. There is nothing to destroy.
 ///

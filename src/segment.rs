@@ -120,6 +120,9 @@ impl From<Info> for shmc_segment_info {
 /// whole or not at all, at whatever moment its creator is killed; a sysv: segment is whole from the
 /// moment it is there.
 ///
+/// Memory other than sysv: counts as a file: a new segment larger than RLIMIT_FSIZE gets the process
+/// SIGXFSZ, which ends it, or EFBIG where that signal is ignored or handled.
+///
 /// Returns the segment; NULL on failure, with errno:
 ///   EINVAL        the name, a flag, or a mode beyond 0777; SHMC_EXCL or SHMC_RECLAIM without
 ///                 SHMC_CREATE; SHMC_CREATE of a sysv:id:; size 0 for a new segment, or beyond a
@@ -129,7 +132,8 @@ impl From<Info> for shmc_segment_info {
 ///   EEXIST        SHMC_EXCL, and there is one
 ///   EACCES        the mode does not permit it; or SHMC_CREATE found a POSIX object of another
 ///                 user's, which may be planted
-///   ELOOP         the POSIX name is a symbolic link, or a path has too many of them
+///   ELOOP         the POSIX name is a symbolic link; a file: path is one, and SHMC_CREATE or
+///                 SHMC_RECLAIM would create or replace through it; a path has too many of them
 ///   ENOTDIR, EISDIR, EROFS, EFBIG   as open(2) and posix_fallocate(3)
 ///   ENOSPC        no memory or blocks left on the file system, or no System V segment allowed
 ///   ENOMEM        not enough memory or address space, or more locked than is allowed
@@ -382,7 +386,8 @@ pub unsafe extern "C" fn shmc_segment_close(segment: *mut shmc_segment) -> c_int
 }
 
 /// Removes the segment of this name: IPC_RMID, unlink(2). The name is free at once; who has the
-/// segment attached keeps it until it detaches. A private segment is removed by its id, which
+/// segment attached keeps it until it detaches. While another process replaces an object by
+/// SHMC_RECLAIM, the call waits for it, 200 ms at most. A private segment is removed by its id, which
 /// shmc_segment_stat tells: "sysv:id:N".
 ///
 /// Returns 0; -1 on failure, with errno:

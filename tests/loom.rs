@@ -1,4 +1,4 @@
-//! The ring and the handshake under loom: see `core/tests/loom.rs`.
+//! The ring, the handshake and the mutex under loom: see `core/tests/loom.rs` and `loom_mutex.rs`.
 
 mod support;
 
@@ -8,6 +8,16 @@ use std::{env, str};
 
 #[test]
 fn the_ring_and_the_handshake_hold_in_all_interleavings() {
+    explore("loom", 7);
+}
+
+#[test]
+fn the_mutex_holds_in_all_interleavings() {
+    explore("loom_mutex", 7);
+}
+
+/// Runs the models of a file, of which there are so many.
+fn explore(models: &str, count: u32) {
     let cargo = env::var_os("CARGO").unwrap_or("cargo".into());
     let mut command = Command::new(cargo);
     command.args([
@@ -16,7 +26,7 @@ fn the_ring_and_the_handshake_hold_in_all_interleavings() {
         "--package",
         "shmcomm",
         "--test",
-        "loom",
+        models,
     ]);
     command.arg("--target-dir");
     command.arg(Path::new(support::TEMPORARY).join("loom"));
@@ -31,5 +41,5 @@ fn the_ring_and_the_handshake_hold_in_all_interleavings() {
     let output = support::run(&mut command);
     let text = str::from_utf8(&output.stdout).unwrap();
     // An empty run would pass too.
-    assert!(text.contains(" 7 passed"), "{text}");
+    assert!(text.contains(&format!(" {count} passed")), "{text}");
 }

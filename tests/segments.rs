@@ -281,7 +281,7 @@ fn a_file_system_without_unnamed_files_will_do() {
             driver.command(&["open", &name, "64", "cx", "0640", "stat", "remove", &name]);
         let output = support::stdout(&support::run(open.envs(preload)));
         assert!(output.contains("size 64 mode 0640"), "{output}");
-        assert_eq!(stand_ins(), before);
+        assert_eq!(stand_ins().difference(&before).count(), 0);
         let mut twice = driver.command(&["open", &name, "64", "cx", "0640", "open", &name, "64"]);
         let twice = support::stdout(&support::run(twice.args(["cx", "0640"]).envs(preload)));
         assert_eq!(twice, format!("open: ok\n{}", failed("open", libc::EEXIST)));
@@ -291,8 +291,11 @@ fn a_file_system_without_unnamed_files_will_do() {
         // What deaths have left is in nobody's way; it is this test's to remove.
         for left in stand_ins().difference(&before) {
             let path = directory.join(left);
-            assert_eq!(fs::metadata(&path).unwrap().mode() & 0o077, 0);
-            fs::remove_file(path).unwrap();
+            // Another test's creator may have removed it.
+            if let Ok(metadata) = fs::metadata(&path) {
+                assert_eq!(metadata.mode() & 0o077, 0);
+                let _ = fs::remove_file(path);
+            }
         }
     }
 }

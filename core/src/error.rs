@@ -36,6 +36,10 @@ impl Errno {
     pub const ENAMETOOLONG: Self = Self(libc::ENAMETOOLONG);
     /// It is a directory, or an old kernel without unnamed files.
     pub const EISDIR: Self = Self(libc::EISDIR);
+    /// The system has no such call, or a sandbox refuses it.
+    pub const ENOSYS: Self = Self(libc::ENOSYS);
+    /// Two paths are on different mounts.
+    pub const EXDEV: Self = Self(libc::EXDEV);
     /// Nothing of that name.
     pub const ENOENT: Self = Self(libc::ENOENT);
     /// Not enough memory or address space.
@@ -136,6 +140,8 @@ calls! {
     Link = c"linkat",
     /// `unlink(2)`
     Unlink = c"unlink",
+    /// `rename(2)`: moving a stale object aside
+    Rename = c"rename",
     /// `fstat(2)`
     Fstat = c"fstat",
     /// `fchmod(2)`

@@ -87,11 +87,15 @@ mod tests {
     fn a_wait_ends_in_time() {
         let word = AtomicU32::new(1);
         assert_eq!(errno(wait(&word, 1, 0)), Some(Errno::ETIMEDOUT));
-        let start = Instant::now();
-        assert_eq!(errno(wait(&word, 1, 50)), Some(Errno::ETIMEDOUT));
-        let waited = start.elapsed();
-        assert!(waited >= Duration::from_millis(50), "{waited:?}");
-        assert!(waited < Duration::from_secs(5), "{waited:?}");
+        // A busy machine may delay one of them.
+        let in_time = (0..5).any(|_| {
+            let start = Instant::now();
+            assert_eq!(errno(wait(&word, 1, 50)), Some(Errno::ETIMEDOUT));
+            let waited = start.elapsed();
+            assert!(waited >= Duration::from_millis(50), "{waited:?}");
+            waited < Duration::from_millis(100)
+        });
+        assert!(in_time);
     }
 
     #[test]

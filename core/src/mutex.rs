@@ -15,24 +15,53 @@
 //! # Ok::<(), shmcomm::Error>(())
 //! ```
 
+mod word;
+
+#[cfg(test)]
+mod tests;
+
 use core::ffi::c_int;
-use core::ptr;
 use core::sync::atomic::{
     AtomicU64,
     Ordering::{AcqRel, Acquire, Relaxed, Release},
 };
 
-use crate::deadline::Deadline;
 use crate::error::{Call, Errno, Error};
-use crate::futex;
 use crate::place::Place;
-use crate::stale;
-use crate::sys;
+
+pub use word::Word;
 
 /// A mutex; 16 bytes, and any bytes are a valid value.
+#[repr(transparent)]
+#[derive(Default, Debug)]
+pub struct Mutex(WordMutex<AtomicU64>);
+
+impl Mutex {
+    /// Makes any bytes an unlocked mutex; leaves alone what is one already, so that each process may
+    /// call it, in any order, also at the same time. EOPNOTSUPP for a mutex of another pid or time
+    /// namespace, or where this process cannot determine its own: without `/proc`, or without a
+    /// descriptor to read the boot id.
+    pub fn init(&self) -> Result<(), Error> {
+        self.0.init()
+    }
+
+    /// Waits at most so many milliseconds, -1 for ever, 0 not at all. ETIMEDOUT; EDEADLK where this
+    /// thread holds it already; EINVAL where it is no mutex; EOPNOTSUPP as [`Self::init`].
+    pub fn lock(&self, timeout_ms: c_int) -> Result<Acquired, Error> {
+        self.0.lock(timeout_ms)
+    }
+
+    /// EPERM where this thread does not hold it; EINVAL where it is no mutex; EOPNOTSUPP as
+    /// [`Self::init`].
+    pub fn unlock(&self) -> Result<(), Error> {
+        self.0.unlock()
+    }
+}
+
+/// The words of a [`Mutex`], or of the model that a model checker has of it.
 #[repr(C, align(8))]
 #[derive(Default, Debug)]
-pub struct Mutex {
+pub struct WordMutex<W> {
     /// Who holds it, from the high bits to the low ones:
     ///
     /// ```text
@@ -46,16 +75,16 @@ pub struct Mutex {
     /// | 0 | held | who locks | acquire, release | a dead holder |
     /// | held | held, somebody may sleep | who is about to sleep | relaxed | one wake-up too many |
     /// | held by the dead | held | who finds that out | acquire, release | a dead holder again |
-    /// | held | 0 | who unlocks | release | sleepers that look again within [`CHECK_MS`] |
+    /// | held | 0 | who unlocks | release | sleepers that look again within 50 ms |
     /// | anything | 0 or [`DIED`] | [`Self::prepare`], as long as `kind` forbids locking | relaxed | the same work for the next |
-    word: AtomicU64,
+    word: W,
     /// What makes it a mutex: [`MAGIC`], and the place where its thread ids and times mean
     /// something. Nobody locks before this is what the locker's own place makes it.
     ///
     /// | from | to | by | ordering | a death right after it leaves |
     /// |---|---|---|---|---|
     /// | anything | a mutex of this place | [`Self::prepare`], after `word` | acquire, release | a mutex |
-    kind: AtomicU64,
+    kind: W,
 }
 
 /// How a lock was got.
@@ -79,49 +108,70 @@ const DIED: u64 = 1 << SINCE_SHIFT;
 const MAGIC: u64 = 0x53_484d << Place::BITS;
 const MAGIC_MASK: u64 = !((1 << Place::BITS) - 1);
 
-/// How long who waits sleeps before it looks whether the holder is alive.
-const CHECK_MS: c_int = 50;
+impl<W: Word> WordMutex<W> {
+    /// Of these two words, whatever they hold.
+    pub const fn new(word: W, kind: W) -> Self {
+        Self { word, kind }
+    }
 
-impl Mutex {
-    /// Makes any bytes an unlocked mutex; leaves alone what is one already, so that each process may
-    /// call it, in any order, also at the same time. EOPNOTSUPP for a mutex of another pid or time
-    /// namespace, or without `/proc`.
+    /// See [`Mutex::init`].
     pub fn init(&self) -> Result<(), Error> {
         self.prepare(true)
     }
 
-    /// Waits at most so many milliseconds, -1 for ever, 0 not at all. ETIMEDOUT; EDEADLK where this
-    /// thread holds it already; EINVAL where it is no mutex; EOPNOTSUPP as [`Self::init`].
+    /// See [`Mutex::lock`].
     pub fn lock(&self, timeout_ms: c_int) -> Result<Acquired, Error> {
         self.prepare(false)?;
-        let me = this_thread();
+        let me = holder(W::thread_id(), W::now_ms());
         match self.word.compare_exchange(FREE, me, AcqRel, Relaxed) {
             Ok(_) => Ok(Acquired::Clean),
-            Err(_) => Call::Futex.of(self.contend(me, Deadline::after_ms(timeout_ms))),
+            Err(_) => Call::Futex.of(self.contend(me, W::deadline(timeout_ms))),
         }
     }
 
-    /// EPERM where this thread does not hold it; EINVAL where it is no mutex; EOPNOTSUPP as
-    /// [`Self::init`].
+    /// See [`Mutex::unlock`].
     pub fn unlock(&self) -> Result<(), Error> {
+        /// The holder's word changes once at most, when a waiter marks it; more often only by a peer
+        /// that rewrites it.
+        const TRIES: u32 = 3;
+
         self.prepare(false)?;
-        if self.word.load(Relaxed) & TID != sys::thread_id() as u64 {
-            return Err(Call::Arguments.failed(Errno::EPERM));
+        let me = u64::from(W::thread_id());
+        let mut held = self.word.load(Relaxed);
+        for _ in 0..TRIES {
+            if held & TID != me {
+                break;
+            }
+            // Not a swap: a signal handler in between may unlock it, and then another thread holds it.
+            match self.word.compare_exchange(held, FREE, Release, Relaxed) {
+                Ok(_) => {
+                    if held & WAITERS != 0 {
+                        self.word.wake();
+                    }
+                    return Ok(());
+                }
+                Err(now) => held = now,
+            }
         }
-        if self.word.swap(FREE, Release) & WAITERS != 0 {
-            let _ = sys::futex_wake(self.low_half(), 1);
-        }
-        Ok(())
+        Err(Call::Arguments.failed(Errno::EPERM))
     }
 
     #[cold]
-    fn contend(&self, me: u64, deadline: Deadline) -> Result<Acquired, Errno> {
+    fn contend(&self, me: u64, deadline: W::Deadline) -> Result<Acquired, Errno> {
+        /// Looks that are allowed once the time is over: a waiter that marks the word makes one
+        /// fail, and only a peer that rewrites it in a loop makes so many fail.
+        const LAST_LOOKS: u32 = 8;
+
+        let mut looks_left = LAST_LOOKS;
         let mut slept_long = false;
         loop {
-            let last = deadline.has_passed();
+            let last = W::has_passed(deadline);
+            if last {
+                looks_left = looks_left.checked_sub(1).ok_or(Errno::ETIMEDOUT)?;
+            }
             let seen = self.word.load(Relaxed);
             let is_mine = seen & TID == me & TID;
-            let died = holder_died(seen, last || slept_long || is_mine);
+            let died = holder_died::<W>(seen, last || slept_long || is_mine);
             if seen == FREE || died {
                 // Others may sleep, who came before.
                 let new = me | WAITERS;
@@ -146,8 +196,7 @@ impl Mutex {
             {
                 continue;
             }
-            let look_again = deadline.or_earlier(Deadline::after_ms(CHECK_MS));
-            slept_long = match futex::wait_until(self.low_half(), marked as u32, look_again) {
+            slept_long = match self.word.sleep(marked, deadline) {
                 Ok(()) => false,
                 Err(Errno::ETIMEDOUT) => true,
                 Err(errno) => return Err(errno),
@@ -158,7 +207,7 @@ impl Mutex {
     /// Makes it a mutex of this place, if it is not and if that may be.
     #[inline]
     fn prepare(&self, from_any_bytes: bool) -> Result<(), Error> {
-        let kind = Place::current().map(|place| MAGIC | place.raw());
+        let kind = W::place().map(|place| MAGIC | place);
         // The word first: one that is read before a kind that forbids locking is nobody's lock.
         let word = self.word.load(Acquire);
         let found = self.kind.load(Acquire);
@@ -194,173 +243,21 @@ impl Mutex {
             Err(_) => Err(elsewhere),
         }
     }
-
-    fn low_half(&self) -> *const u32 {
-        let halves = ptr::from_ref(&self.word).cast::<u32>();
-        halves.wrapping_add(usize::from(cfg!(target_endian = "big")))
-    }
 }
 
-/// The word of a mutex that this thread holds from now on.
-fn this_thread() -> u64 {
-    ((sys::boot_clock_ms() as u64) << SINCE_SHIFT) | (sys::thread_id() as u64 & TID)
+/// The word of a mutex that this thread holds from this time on.
+fn holder(tid: u32, since_ms: i64) -> u64 {
+    ((since_ms as u64) << SINCE_SHIFT) | (u64::from(tid) & TID)
 }
 
-/// Whether nobody will ever unlock it. When in doubt, somebody will; to see also that the holder is
-/// not yet reaped, or another thread has its id, takes a look into `/proc`.
-fn holder_died(word: u64, thoroughly: bool) -> bool {
-    let tid = (word & TID) as i32;
-    let since = (word >> SINCE_SHIFT) as i64;
+/// Whether nobody will ever unlock it. When in doubt, somebody will; a thorough look, into `/proc`, also
+/// sees a holder that is not yet reaped, or another thread that has its id.
+fn holder_died<W: Word>(word: u64, thoroughly: bool) -> bool {
+    let tid = (word & TID) as u32;
+    let since_ms = (word >> SINCE_SHIFT) as i64;
     if word == FREE {
         return false;
     }
     // A time to come is no holder's, but garbage.
-    tid == 0
-        || since > sys::boot_clock_ms()
-        || !sys::process_exists(tid)
-        || (thoroughly && stale::thread_has_ended(tid, since))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn mutex() -> Mutex {
-        let mutex = Mutex::default();
-        mutex.init().unwrap();
-        mutex
-    }
-
-    fn errno<T>(result: Result<T, Error>) -> Option<Errno> {
-        result.err().map(|error| error.errno())
-    }
-
-    #[test]
-    fn it_is_exclusive_among_threads() {
-        struct Counter(core::cell::UnsafeCell<u64>);
-        // SAFETY: only reached under the mutex.
-        unsafe impl Sync for Counter {}
-        impl Counter {
-            fn increase(&self) {
-                // SAFETY: under the mutex.
-                unsafe { *self.0.get() += 1 }
-            }
-        }
-        let (mutex, counter) = (mutex(), Counter(0.into()));
-        std::thread::scope(|scope| {
-            for _ in 0..4 {
-                scope.spawn(|| {
-                    for _ in 0..20_000 {
-                        assert_eq!(mutex.lock(-1), Ok(Acquired::Clean));
-                        counter.increase();
-                        mutex.unlock().unwrap();
-                    }
-                });
-            }
-        });
-        assert_eq!(counter.0.into_inner(), 80_000);
-        assert_eq!(mutex.word.into_inner(), FREE);
-    }
-
-    #[test]
-    fn misuse_is_told() {
-        let mutex = mutex();
-        assert_eq!(errno(mutex.unlock()), Some(Errno::EPERM));
-        mutex.lock(0).unwrap();
-        for timeout in [-1, 0, 10] {
-            assert_eq!(errno(mutex.lock(timeout)), Some(Errno::EDEADLK));
-        }
-        std::thread::scope(|scope| {
-            scope.spawn(|| {
-                assert_eq!(errno(mutex.unlock()), Some(Errno::EPERM));
-                assert_eq!(errno(mutex.lock(0)), Some(Errno::ETIMEDOUT));
-            });
-        });
-        mutex.unlock().unwrap();
-        assert_eq!(errno(mutex.unlock()), Some(Errno::EPERM));
-    }
-
-    #[test]
-    fn memory_that_is_no_mutex_is_refused() {
-        for byte in 0..=u8::MAX {
-            let bytes = u64::from_ne_bytes([byte; 8]);
-            let garbage = Mutex {
-                word: bytes.into(),
-                kind: bytes.into(),
-            };
-            assert_eq!(errno(garbage.lock(-1)), Some(Errno::EINVAL));
-            assert_eq!(errno(garbage.unlock()), Some(Errno::EINVAL));
-            assert_eq!(garbage.word.load(Relaxed), bytes);
-            garbage.init().unwrap();
-            assert_eq!(garbage.lock(0), Ok(Acquired::Clean));
-        }
-    }
-
-    #[test]
-    fn any_word_ends_a_lock() {
-        let mutex = mutex();
-        for shift in 0..64 {
-            for word in [1 << shift, u64::MAX << shift, u64::MAX >> shift] {
-                mutex.word.store(word, Relaxed);
-                let result = mutex.lock(1);
-                let timed_out = errno(result) == Some(Errno::ETIMEDOUT);
-                assert!(timed_out || result == Ok(Acquired::OwnerDied), "{word:x}");
-            }
-        }
-    }
-
-    #[test]
-    fn init_leaves_a_mutex_as_it_is() {
-        let mutex = mutex();
-        mutex.lock(0).unwrap();
-        mutex.init().unwrap();
-        assert_eq!(errno(mutex.lock(0)), Some(Errno::EDEADLK));
-    }
-
-    #[test]
-    fn a_thread_that_ends_inside_is_a_dead_holder() {
-        let mutex = mutex();
-        std::thread::scope(|scope| {
-            scope.spawn(|| mutex.lock(0).unwrap());
-        });
-        // The kernel may not be done with it when it is joined.
-        assert_eq!(mutex.lock(5000), Ok(Acquired::OwnerDied));
-        mutex.unlock().unwrap();
-        assert_eq!(mutex.lock(0), Ok(Acquired::Clean));
-    }
-
-    #[test]
-    fn a_later_thread_of_the_same_id_is_not_the_holder() {
-        let mutex = mutex();
-        let before_this_thread = DIED | (this_thread() & TID);
-        mutex.word.store(before_this_thread, Relaxed);
-        assert_eq!(mutex.lock(0), Ok(Acquired::OwnerDied));
-        let by_init = (1 << SINCE_SHIFT) | 1;
-        mutex.word.store(by_init, Relaxed);
-        assert_eq!(mutex.lock(0).is_ok(), holder_died(by_init, true));
-    }
-
-    #[test]
-    fn a_holder_of_an_earlier_boot_is_dead() {
-        let mutex = mutex();
-        let another_boot = mutex.kind.load(Relaxed) ^ (1 << (Place::BITS - 1));
-        for (word, acquired) in [
-            (this_thread(), Acquired::OwnerDied),
-            (FREE, Acquired::Clean),
-        ] {
-            mutex.kind.store(another_boot, Relaxed);
-            mutex.word.store(word, Relaxed);
-            assert_eq!(mutex.lock(0), Ok(acquired));
-            mutex.unlock().unwrap();
-        }
-    }
-
-    #[test]
-    fn a_mutex_of_another_namespace_is_refused() {
-        let mutex = mutex();
-        mutex.kind.fetch_xor(1, Relaxed);
-        assert_eq!(errno(mutex.init()), Some(Errno::EOPNOTSUPP));
-        assert_eq!(errno(mutex.lock(0)), Some(Errno::EOPNOTSUPP));
-        assert_eq!(errno(mutex.unlock()), Some(Errno::EOPNOTSUPP));
-    }
+    tid == 0 || since_ms > W::now_ms() || W::has_died(tid, since_ms, thoroughly)
 }

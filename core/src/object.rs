@@ -6,10 +6,16 @@
 //! Whoever uses an object holds a shared lock on its descriptor (`flock(2)`), which ends with the
 //! last process that inherited it. Whoever removes a left-over one holds the exclusive lock.
 
+mod removal;
+mod temporary;
+
 use crate::error::{Call, Errno, Error};
 use crate::stale;
 use crate::sys::{self, Access, Descriptor, Path};
-use crate::text::Text;
+
+use removal::clear;
+pub use removal::remove;
+pub use temporary::StandIn;
 
 /// Where an object has its name.
 #[derive(Clone, Copy)]
@@ -24,6 +30,7 @@ pub enum Place<'a> {
 const POSIX_DIRECTORY: &[u8] = b"/dev/shm/";
 
 impl<'a> Place<'a> {
+    #[inline(never)]
     fn directory(self) -> &'a [u8] {
         match self {
             Self::Posix(_) => POSIX_DIRECTORY,
@@ -34,6 +41,7 @@ impl<'a> Place<'a> {
         }
     }
 
+    #[inline(never)]
     fn path(self) -> Result<Path, Error> {
         let path = match self {
             Self::Posix(name) => Path::new(&[POSIX_DIRECTORY, name]),
@@ -54,60 +62,37 @@ pub struct Unnamed {
     pub stand_in: StandIn,
 }
 
-/// What stands in for its name: a unique one where the file system has no unnamed files, so that what
-/// a death leaves of it is in nobody's way; else nothing.
-pub struct StandIn(Option<Path>);
-
-impl Drop for StandIn {
-    fn drop(&mut self) {
-        if let Some(stand_in) = &self.0 {
-            let _ = sys::unlink(stand_in);
-        }
-    }
-}
-
 impl Unnamed {
     /// Makes an object of this size in bytes, with all its memory and exactly this mode; in use by
     /// this process from the beginning.
     pub fn make(place: Place<'_>, size: usize, mode: u32) -> Result<Self, Error> {
         let directory = Call::Arguments.of(Path::new(&[place.directory()]))?;
-        let unnamed = match sys::open_unnamed(&directory, 0o600) {
-            Ok(file) => Self {
-                file,
-                stand_in: StandIn(None),
-            },
-            Err(Errno::EOPNOTSUPP | Errno::EISDIR) => Self::make_stand_in(place)?,
-            Err(errno) => return Err(Call::Open.failed(errno)),
-        };
+        let creator = stale::this_process();
+        let unnamed = Self::open(place, &directory)?;
         Call::Fallocate.of(sys::allocate(&unnamed.file, size))?;
-        stale::record_creator(&unnamed.file);
+        stale::record_creator(&unnamed.file, creator);
         Call::Fchmod.of(sys::change_mode(&unnamed.file, mode))?;
         // Nobody else has it yet. Where there are no such locks, it counts as in use for ever.
         let _ = sys::lock_shared(&unnamed.file);
         Ok(unnamed)
     }
 
-    fn make_stand_in(place: Place<'_>) -> Result<Self, Error> {
-        let mut name = Text::new();
-        name.text(".shmcomm-");
-        name.hex(sys::random(), 16);
-        let path = Call::Arguments.of(Path::new(&[place.directory(), name.as_bytes()]))?;
-        let file = Call::Open.of(sys::open_new(&path, 0o600))?;
-        Ok(Self {
-            file,
-            stand_in: StandIn(Some(path)),
-        })
-    }
-}
-
-impl StandIn {
-    /// Gives this file its name; EEXIST where that is taken.
-    pub fn publish(self, file: &Descriptor, place: Place<'_>) -> Result<(), Error> {
-        let path = place.path()?;
-        Call::Link.of(match &self.0 {
-            None => sys::link_unnamed(file, &path),
-            Some(stand_in) => sys::link(stand_in, &path),
-        })
+    fn open(place: Place<'_>, directory: &Path) -> Result<Self, Error> {
+        if temporary::are_avoidable() {
+            match sys::open_unnamed(directory, 0o600) {
+                Ok(file) => {
+                    return Ok(Self {
+                        file,
+                        stand_in: StandIn::none(),
+                    });
+                }
+                // The file system has none, the kernel has none, a sandbox refuses them.
+                Err(Errno::EOPNOTSUPP | Errno::EISDIR | Errno::EINVAL) => {}
+                Err(Errno::ENOSYS | Errno::EPERM) => {}
+                Err(errno) => return Err(Call::Open.failed(errno)),
+            }
+        }
+        StandIn::make(place)
     }
 }
 
@@ -126,7 +111,7 @@ pub fn open(
     for _ in 0..TRIES {
         let file = Call::Open.of(sys::open(&path, access, place.follows_links()))?;
         let status = Call::Fstat.of(sys::status(&file))?;
-        if status.st_mode & libc::S_IFMT != libc::S_IFREG {
+        if !sys::is_regular(&status) {
             return Err(Error::INVALID);
         }
         let planted = status.st_uid != sys::effective_uid() && status.st_uid != 0;
@@ -203,8 +188,13 @@ impl Creation {
                     Err(error) if self.create && error.errno() == Errno::ENOENT => {}
                     result => return result,
                 }
+                // Before the memory is allocated, too.
+                if place.follows_links() && exists(place)? {
+                    continue;
+                }
             }
             match make() {
+                Err(error) if error == StandIn::NEEDED => {}
                 Err(error) if error.errno() == Errno::EEXIST => {}
                 result => return result,
             }
@@ -213,38 +203,21 @@ impl Creation {
     }
 }
 
-/// Removes the object of this name if it is left over; whether nothing has the name any more.
-fn clear(place: Place<'_>) -> Result<bool, Error> {
-    let path = place.path()?;
-    let file = match sys::open(&path, Access::Read, place.follows_links()) {
-        Ok(file) => file,
-        Err(Errno::ENOENT) => return Ok(true),
-        Err(_) => return Ok(false),
-    };
-    let status = Call::Fstat.of(sys::status(&file))?;
-    let left_over = status.st_mode & libc::S_IFMT == libc::S_IFREG
-        && stale::object_state(&file, status.st_uid).is_left_over();
-    if !left_over {
-        return Ok(false);
-    }
-    // Under the lock, only who bypasses this library gives the name to another object.
-    match sys::status_of_path(path.as_c_str(), place.follows_links()) {
-        Ok(named) if (named.st_dev, named.st_ino) == (status.st_dev, status.st_ino) => {
-            Call::Unlink.of(sys::unlink(&path))?;
-            Ok(true)
-        }
-        Ok(_) => Ok(false),
-        Err(_) => Ok(true),
-    }
-}
-
-/// Whether anything has the name.
+/// Whether anything has the name. A symbolic link to nothing does not, but is not created through
+/// either: ELOOP.
 fn exists(place: Place<'_>) -> Result<bool, Error> {
     let path = place.path()?;
-    Ok(sys::status_of_path(path.as_c_str(), false).is_ok())
-}
-
-/// Removes the name; who uses the object keeps it.
-pub fn remove(place: Place<'_>) -> Result<(), Error> {
-    Call::Unlink.of(sys::unlink(&place.path()?))
+    let Ok(status) = sys::status_of_path(path.as_c_str(), false) else {
+        return Ok(false);
+    };
+    let is_dangling = place.follows_links()
+        && sys::is_symbolic_link(&status)
+        && matches!(
+            sys::status_of_path(path.as_c_str(), true),
+            Err(Errno::ENOENT)
+        );
+    match is_dangling {
+        true => Err(Call::Open.failed(Errno::ELOOP)),
+        false => Ok(true),
+    }
 }

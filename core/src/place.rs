@@ -1,7 +1,15 @@
 //! Where a thread id and a time after boot mean the same to two processes: in one boot of one
 //! machine, one pid namespace and one time namespace.
+//!
+//! What this process finds out about itself is remembered in memory that the kernel wipes in a child
+//! of any fork, `_Fork` and raw `clone(2)` included: a child may be in another pid namespace and
+//! still have its parent's pid.
 
-use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use core::ptr::NonNull;
+use core::sync::atomic::{
+    AtomicPtr, AtomicU64,
+    Ordering::{AcqRel, Acquire, Relaxed, Release},
+};
 
 use crate::sys;
 
@@ -12,38 +20,114 @@ pub struct Place(u64);
 const HALF: u32 = 20;
 const MASK: u64 = (1 << HALF) - 1;
 
-/// The place of the process whose pid is above it: a forked child may be elsewhere.
-///
-/// | value | written by | means |
-/// |---|---|---|
-/// | 0 | nobody | not looked up yet |
-/// | else | any thread that finds another pid there | what that process found, whole in one word |
-static FOUND: AtomicU64 = AtomicU64::new(0);
+/// What this process knows about itself, in memory that is zero in a child of a fork.
+#[derive(Default)]
+struct Known {
+    place: Remembered<1>,
+    creator: Remembered<4>,
+}
+
+/// Some numbers that are looked up once; what could not be determined is looked up again.
+struct Remembered<const N: usize> {
+    /// | value | written by | means |
+    /// |---|---|---|
+    /// | [`UNKNOWN`] | the kernel, also in a child of a fork | `words` mean nothing |
+    /// | [`LOOKING`] | the thread that writes `words` next | `words` mean nothing |
+    /// | [`KNOWN`] | the same thread after it, in the same process | `words` stay as they are |
+    state: AtomicU64,
+    words: [AtomicU64; N],
+}
+
+const UNKNOWN: u64 = 0;
+const LOOKING: u64 = 1;
+const KNOWN: u64 = 2;
+
+impl<const N: usize> Default for Remembered<N> {
+    fn default() -> Self {
+        Self {
+            state: AtomicU64::new(UNKNOWN),
+            words: [const { AtomicU64::new(0) }; N],
+        }
+    }
+}
+
+impl<const N: usize> Remembered<N> {
+    #[inline]
+    fn get(&self) -> Option<[u64; N]> {
+        (self.state.load(Acquire) == KNOWN).then(|| self.words.each_ref().map(|w| w.load(Relaxed)))
+    }
+
+    /// Remembers what a look-up finds, unless another thread is about to, or the process forks
+    /// meanwhile: the child's thread finds its state wiped.
+    fn look_up(&self, look_up: impl FnOnce() -> Option<[u64; N]>) -> Option<[u64; N]> {
+        let turn = self
+            .state
+            .compare_exchange(UNKNOWN, LOOKING, Relaxed, Relaxed);
+        let found = look_up();
+        if turn.is_ok() {
+            for (word, number) in self.words.iter().zip(found.iter().flatten()) {
+                word.store(*number, Relaxed);
+            }
+            let state = if found.is_some() { KNOWN } else { UNKNOWN };
+            let _ = self
+                .state
+                .compare_exchange(LOOKING, state, Release, Relaxed);
+        }
+        found
+    }
+}
+
+/// Where [`Known`] is, once a thread needed it; it stays mapped until the process exits.
+static MEMORY: AtomicPtr<Known> = AtomicPtr::new(core::ptr::null_mut());
+
+#[inline]
+fn known() -> Option<&'static Known> {
+    // SAFETY: published whole by map_known, all bytes are a valid value, never unmapped.
+    unsafe { MEMORY.load(Acquire).as_ref() }
+}
+
+/// `None` where a kernel before 4.14 does not wipe memory at a fork: then nothing is remembered.
+#[cold]
+fn map_known() -> Option<&'static Known> {
+    let new: NonNull<Known> = sys::map_wiped_on_fork(size_of::<Known>()).ok()?.cast();
+    let null = core::ptr::null_mut();
+    if MEMORY
+        .compare_exchange(null, new.as_ptr(), AcqRel, Relaxed)
+        .is_err()
+    {
+        // SAFETY: just mapped, of this size; another thread was first, and nobody uses this one.
+        let _ = unsafe { sys::unmap(new.cast(), size_of::<Known>()) };
+    }
+    known()
+}
 
 impl Place {
     /// How many bits of [`Self::raw`] count.
     pub const BITS: u32 = 2 * HALF;
 
-    /// Where this process is; `None` without `/proc`.
+    /// Where this process is; `None` where that cannot be determined, as without `/proc`.
     #[inline]
     pub fn current() -> Option<Self> {
-        let pid = sys::pid() as u64;
-        let found = FOUND.load(Relaxed);
-        if found >> Self::BITS == pid {
-            Some(Self::from_raw(found))
-        } else {
-            Self::look_up(pid)
+        match known().and_then(|known| known.place.get()) {
+            Some([place]) => Some(Self(place)),
+            None => Self::look_up(),
         }
     }
 
     #[cold]
-    fn look_up(pid: u64) -> Option<Self> {
-        let namespaces = [sys::pid_namespace()?, sys::time_namespace()];
-        let namespaces = fingerprint(namespaces.into_iter().flat_map(u64::to_ne_bytes));
-        let boot = fingerprint(sys::boot_id().into_iter());
-        let place = (boot << HALF) | namespaces;
-        FOUND.store((pid << Self::BITS) | place, Relaxed);
+    fn look_up() -> Option<Self> {
+        let [place] = match known().or_else(map_known) {
+            Some(known) => known.place.look_up(Self::determine),
+            None => Self::determine(),
+        }?;
         Some(Self(place))
+    }
+
+    fn determine() -> Option<[u64; 1]> {
+        let namespaces = sys::namespaces()?;
+        let namespaces = fingerprint(namespaces.into_iter().flat_map(u64::to_ne_bytes));
+        let boot = fingerprint(sys::boot_id()?.into_iter());
+        Some([(boot << HALF) | namespaces])
     }
 
     pub const fn from_raw(raw: u64) -> Self {
@@ -57,6 +141,26 @@ impl Place {
     pub const fn is_same_boot(self, other: Self) -> bool {
         self.0 >> HALF == other.0 >> HALF
     }
+}
+
+/// By what another process can tell whether this one has exited: its pid, its start in milliseconds
+/// after boot, its pid namespace, its time namespace. `None` where that cannot be determined.
+pub fn this_process() -> Option<[u64; 4]> {
+    let known = known().or_else(map_known);
+    let remembered = known.and_then(|known| known.creator.get());
+    match (remembered, known) {
+        // A child that shares its parent's memory is another process.
+        (Some(process), _) if process.first() == Some(&(sys::pid() as u64)) => Some(process),
+        (None, Some(known)) => known.creator.look_up(determine_process),
+        _ => determine_process(),
+    }
+}
+
+fn determine_process() -> Option<[u64; 4]> {
+    let pid = sys::pid();
+    let [pid_namespace, time_namespace] = sys::namespaces()?;
+    let start_ms = sys::process_stat(pid)?.start_ms as u64;
+    Some([pid as u64, start_ms, pid_namespace, time_namespace])
 }
 
 /// FNV-1a, folded.
@@ -75,7 +179,7 @@ mod tests {
     fn a_place_stays_what_it_is() {
         let place = Place::current().unwrap();
         assert_eq!(Place::current(), Some(place));
-        assert_eq!(Place::look_up(sys::pid() as u64), Some(place));
+        assert_eq!(Place::determine(), Some([place.raw()]));
         assert_eq!(Place::from_raw(place.raw() | 1 << 63), place);
     }
 
@@ -87,5 +191,44 @@ mod tests {
         assert!(!place.is_same_boot(another_boot));
         assert!(place.is_same_boot(another_namespace));
         assert_ne!(place, another_namespace);
+    }
+
+    #[test]
+    fn what_could_not_be_determined_is_looked_up_again() {
+        let remembered = Remembered::<2>::default();
+        assert_eq!(remembered.look_up(|| None), None);
+        assert_eq!(remembered.get(), None);
+        assert_eq!(remembered.look_up(|| Some([1, 2])), Some([1, 2]));
+        assert_eq!(remembered.get(), Some([1, 2]));
+    }
+
+    #[test]
+    fn what_was_looked_up_before_a_fork_is_not_remembered_after_it() {
+        let remembered = Remembered::<1>::default();
+        let wipe = || {
+            remembered.state.store(UNKNOWN, Relaxed);
+            Some([1])
+        };
+        assert_eq!(remembered.look_up(wipe), Some([1]));
+        assert_eq!(remembered.get(), None);
+    }
+
+    #[test]
+    fn a_child_remembers_nothing() {
+        Place::current().unwrap();
+        this_process().unwrap();
+        // SAFETY: the child only loads, and exits.
+        let child = unsafe { libc::fork() };
+        if child == 0 {
+            let known = known().unwrap();
+            let remembers = known.place.get().is_some() || known.creator.get().is_some();
+            // SAFETY: ends the child.
+            unsafe { libc::_exit(remembers.into()) };
+        }
+        let mut status = -1;
+        // SAFETY: the pointer is valid.
+        unsafe { libc::waitpid(child, &mut status, 0) };
+        assert_eq!(status, 0);
+        assert!(known().unwrap().place.get().is_some());
     }
 }

@@ -1,15 +1,11 @@
 //! Is what lies there left over from a process that is gone?
 
-use core::ffi::{CStr, c_int};
-use core::sync::atomic::{
-    AtomicU64,
-    Ordering::{Acquire, Relaxed, Release},
-};
-
 use crate::error::{Errno, Error};
 use crate::info::Info;
+use crate::place;
 use crate::sys::{self, Descriptor, ProcessStat};
 use crate::sysv;
+use core::ffi::{CStr, c_int};
 
 /// In which state a segment or an object is found. Only [`Self::is_left_over`] may be replaced; what
 /// cannot be told counts as in use.
@@ -107,34 +103,26 @@ pub(crate) fn thread_has_ended(tid: i32, at_ms: i64) -> bool {
 }
 
 /// Where an object says who made it: an extended attribute, `xattr(7)`. Without it, because the
-/// file system has none or because somebody else made the object, the creator is unknown.
+/// file system has none or because somebody else made the object, the creator is unknown. Its value
+/// is [`this_process`]; a value of another length is not this library's.
 const CREATOR: &CStr = c"user.shmcomm.creator";
 
-/// Notes in the object that this process made it, if that can be noted: its pid, its start in
-/// milliseconds after boot, its pid namespace.
-pub(crate) fn record_creator(file: &Descriptor) {
-    /// What was found out about the process of this pid: a child is another one.
-    static PID: AtomicU64 = AtomicU64::new(0);
-    static START: AtomicU64 = AtomicU64::new(0);
-    static NAMESPACE: AtomicU64 = AtomicU64::new(0);
+/// What [`record_creator`] records; `None` where this process cannot be told from others. To be asked
+/// for before an object is made: it may need a descriptor.
+pub(crate) fn this_process() -> Option<[u64; 4]> {
+    place::this_process()
+}
 
-    let pid = sys::pid() as u64;
-    if PID.load(Acquire) != pid {
-        let (Some(stat), Some(namespace)) = (sys::process_stat(sys::pid()), sys::pid_namespace())
-        else {
-            return;
-        };
-        START.store(stat.start_ms as u64, Relaxed);
-        NAMESPACE.store(namespace, Relaxed);
-        PID.store(pid, Release);
+/// Records in the object which process made it, where the file system can.
+pub(crate) fn record_creator(file: &Descriptor, creator: Option<[u64; 4]>) {
+    if let Some(creator) = creator {
+        let _ = sys::set_attribute(file, CREATOR, &creator);
     }
-    let record = [pid, START.load(Relaxed), NAMESPACE.load(Relaxed)];
-    let _ = sys::set_attribute(file, CREATOR, &record);
 }
 
 /// The pid that an object has on record, 0 if none; whoever may write to it could have put it there.
 pub(crate) fn recorded_pid(file: &Descriptor) -> i32 {
-    sys::attribute::<3>(file, CREATOR).map_or(0, |[pid, ..]| i32::try_from(pid).unwrap_or(0))
+    sys::attribute::<4>(file, CREATOR).map_or(0, |[pid, ..]| i32::try_from(pid).unwrap_or(0))
 }
 
 /// The state of an object. Where it is unattached, this process holds the exclusive lock on it from
@@ -149,7 +137,10 @@ pub(crate) fn object_state(file: &Descriptor, owner: u32) -> State {
         Err(_) => return State::Unknown,
     }
     State::Unattached(match sys::attribute(file, CREATOR) {
-        Some([pid, start_ms, namespace]) if Some(namespace) == sys::pid_namespace() => {
+        // In another pid or time namespace the pid and the start mean another process.
+        Some([pid, start_ms, pid_namespace, time_namespace])
+            if sys::namespaces() == Some([pid_namespace, time_namespace]) =>
+        {
             fate(i32::try_from(pid).unwrap_or(0), |stat| {
                 stat.start_ms as u64 != start_ms
             })

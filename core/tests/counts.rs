@@ -21,6 +21,7 @@ fn open(name: &str, side: Side) -> Channel {
         create: true,
         exclusive: false,
         shared: false,
+        interruptible: false,
     };
     options.open(Name::Posix(name.as_bytes())).unwrap()
 }

@@ -15,7 +15,9 @@ use std::time::Duration;
 use shmcomm::mutex::Acquired::{Clean, OwnerDied};
 use shmcomm::options::Options;
 use shmcomm::{Errno, Mutex, Name, Segment, futex};
-use support::{Child, errno, kill_at_each, signal_storm, sleep_ms, timed};
+use support::{
+    ATTEMPTS, Child, SLACK, again, errno, kill_at_each, signal_storm, sleep_ms, timed, within,
+};
 
 fn new_page(name: Name<'_>) -> Segment {
     let options = Options {
@@ -79,6 +81,9 @@ impl Shared {
 
 const WAITERS: u64 = 1 << 22;
 
+/// A wait of 300 ms that ends later than this has not ended in time.
+const LATEST: Duration = Duration::from_millis(300).saturating_add(SLACK);
+
 /// The first use in a process finds out where it is: thousands of instructions that touch nothing
 /// shared.
 fn look_around() {
@@ -115,22 +120,23 @@ fn a_holder_that_nobody_has_reaped_is_dead() {
 
 #[test]
 fn who_waits_for_ever_notices_a_death() {
-    let shared = Shared::new();
-    let holder = shared.holder();
-    let waiter = Child::start(|| match shared.mutex().lock(-1) {
-        Ok(OwnerDied) => 0,
-        _ => 1,
-    });
-    while shared.word().load(Relaxed) & WAITERS == 0 {
-        std::thread::yield_now();
-    }
-    sleep_ms(100);
-    let (code, waited) = timed(|| {
-        holder.signal(libc::SIGKILL);
-        waiter.join()
+    let code = within(Duration::from_millis(100), ATTEMPTS, || {
+        let shared = Shared::new();
+        let holder = shared.holder();
+        let waiter = Child::start(|| match shared.mutex().lock(-1) {
+            Ok(OwnerDied) => 0,
+            _ => 1,
+        });
+        while shared.word().load(Relaxed) & WAITERS == 0 {
+            std::thread::yield_now();
+        }
+        sleep_ms(100);
+        timed(|| {
+            holder.signal(libc::SIGKILL);
+            waiter.join()
+        })
     });
     assert_eq!(code, 0);
-    assert!(waited < Duration::from_secs(2), "{waited:?}");
 }
 
 #[test]
@@ -138,10 +144,12 @@ fn a_stopped_holder_is_not_dead() {
     let shared = Shared::new();
     let holder = shared.holder();
     holder.signal(libc::SIGSTOP);
-    let (result, waited) = timed(|| shared.mutex().lock(300));
-    assert_eq!(errno(result), Some(Errno::ETIMEDOUT));
-    assert!(waited >= Duration::from_millis(300), "{waited:?}");
-    assert!(waited < Duration::from_secs(5), "{waited:?}");
+    within(Duration::from_millis(300) + SLACK, ATTEMPTS, || {
+        let (result, waited) = timed(|| shared.mutex().lock(300));
+        assert_eq!(errno(result), Some(Errno::ETIMEDOUT));
+        assert!(waited >= Duration::from_millis(300), "{waited:?}");
+        ((), waited)
+    });
     assert_eq!(errno(shared.mutex().unlock()), Some(Errno::EPERM));
     assert_eq!(errno(shared.mutex().lock(0)), Some(Errno::ETIMEDOUT));
 }
@@ -165,9 +173,9 @@ fn signals_change_no_deadline() {
     let _holder = shared.holder();
     let child = Child::start(|| {
         signal_storm();
-        let (result, waited) = timed(|| shared.mutex().lock(300));
-        let (slept, waited_for_word) = timed(|| futex::wait(shared.counter(), 1, 300));
-        let in_time = |time| (Duration::from_millis(300)..Duration::from_secs(5)).contains(&time);
+        let (result, waited) = again(|| timed(|| shared.mutex().lock(300)));
+        let (slept, waited_for_word) = again(|| timed(|| futex::wait(shared.counter(), 1, 300)));
+        let in_time = |time| (Duration::from_millis(300)..LATEST).contains(&time);
         let timed_out = errno(result) == Some(Errno::ETIMEDOUT);
         let slept = errno(slept) == Some(Errno::ETIMEDOUT);
         i32::from(!(timed_out && slept && in_time(waited) && in_time(waited_for_word)))
@@ -270,7 +278,7 @@ fn a_death_at_any_instruction_of_unlock_wakes_who_sleeps() {
     println!("woken after {median:?}, at most {longest:?}");
     // The machine may be busy with other things, but not most of the time.
     assert!(median < Duration::from_millis(100), "{median:?}");
-    assert!(longest < Duration::from_secs(4), "{longest:?}");
+    assert!(longest < Duration::from_secs(1), "{longest:?}");
 }
 
 #[test]

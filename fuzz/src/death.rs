@@ -66,7 +66,7 @@ pub fn one(world: &mut World, side: Side) {
     assert_eq!(unsafe { libc::waitpid(child, ptr::null_mut(), 0) }, child);
     assert_eq!(progress.wrong.load(SeqCst), 0, "wrong in the child");
 
-    world.set_came(side);
+    world.count_open(side);
     let done = progress.done.load(SeqCst);
     let before = match side {
         Side::Sender => world.sent,

@@ -52,6 +52,9 @@ fn room(length: u64) -> u64 {
 struct Handle {
     channel: Channel,
     pending: Option<u64>,
+    /// How often the other end had been opened when this one was, and whether somebody was there.
+    before: u64,
+    met: bool,
 }
 
 pub struct World {
@@ -62,7 +65,8 @@ pub struct World {
     pub shared: bool,
     /// By side.
     handles: [Vec<Handle>; 2],
-    came: [bool; 2],
+    /// How often each end was opened.
+    opened: [u64; 2],
     pub sent: u64,
     pub received: u64,
     damaged: bool,
@@ -89,7 +93,7 @@ impl World {
             capacity: 4096 << random.below(3),
             shared: random.one_in(2),
             handles: [Vec::new(), Vec::new()],
-            came: [false; 2],
+            opened: [0; 2],
             sent: 0,
             received: 0,
             damaged: false,
@@ -110,6 +114,7 @@ impl World {
             create: true,
             exclusive: false,
             shared: self.shared,
+            interruptible: false,
         };
         options.open(Name::Posix(self.object.as_bytes()))
     }
@@ -187,6 +192,8 @@ impl World {
 
     pub fn step_open(&mut self, side: Side) {
         let opened = self.open(side);
+        let other = index(side.other());
+        let (before, met) = (self.opened[other], !self.handles[other].is_empty());
         let open = &mut self.handles[index(side)];
         match opened {
             Ok(channel) => {
@@ -194,8 +201,10 @@ impl World {
                 open.push(Handle {
                     channel,
                     pending: None,
+                    before,
+                    met,
                 });
-                self.came[index(side)] = true;
+                self.opened[index(side)] += 1;
             }
             Err(error) if self.damaged => check_error(error),
             Err(error) => {
@@ -228,11 +237,12 @@ impl World {
             .enumerate()
             .any(|(other, handle)| other != which && handle.pending.is_some());
         let other = index(side.other());
-        let peer_is_gone = self.came[other] && self.handles[other].is_empty();
+        let met = others[which].met || others[which].before != self.opened[other];
+        let peer_is_gone = met && self.handles[other].is_empty();
         match (is_locked, blocked, timeout) {
             (false, false, _) => None,
             (_, _, 0) => Some(Errno::EAGAIN),
-            (false, true, _) if peer_is_gone => Some(Errno::EPIPE),
+            (_, true, _) if peer_is_gone => Some(Errno::EPIPE),
             _ => Some(Errno::ETIMEDOUT),
         }
     }
@@ -254,16 +264,12 @@ impl World {
     }
 
     fn sender_failure(&self, which: usize, length: u64, timeout: i32) -> Option<Errno> {
-        if let Some(Errno::EAGAIN | Errno::ETIMEDOUT) =
-            self.failure(Side::Sender, which, timeout, false)
-        {
-            return self.failure(Side::Sender, which, timeout, false);
+        let too_large = length > self.capacity - 16;
+        let full = !too_large && self.used() + room(length) + 8 > self.capacity;
+        match self.failure(Side::Sender, which, timeout, full) {
+            None if too_large => Some(Errno::EMSGSIZE),
+            failure => failure,
         }
-        if length > self.capacity - 16 {
-            return Some(Errno::EMSGSIZE);
-        }
-        let full = self.used() + room(length) + 8 > self.capacity;
-        self.failure(Side::Sender, which, timeout, full)
     }
 
     fn send(&mut self, which: usize, timeout: i32) {
@@ -398,7 +404,9 @@ impl World {
 
     /// Overwrites words of the memory; from now on only bounds, errors and time are checked.
     fn damage(&mut self) {
-        const HEADER: [u64; 12] = [64, 72, 128, 136, 192, 256, 320, 384, 448, 452, 456, 0];
+        const HEADER: [u64; 15] = [
+            64, 72, 128, 136, 192, 256, 320, 384, 448, 452, 456, 460, 464, 0, 8,
+        ];
         use std::os::unix::fs::FileExt;
 
         let Ok(file) = std::fs::File::options().write(true).open(self.path()) else {
@@ -435,9 +443,9 @@ impl World {
         }
     }
 
-    /// Somebody was at this end.
-    pub fn set_came(&mut self, side: Side) {
-        self.came[index(side)] = true;
+    /// Another process has opened this end.
+    pub fn count_open(&mut self, side: Side) {
+        self.opened[index(side)] += 1;
     }
 }
 

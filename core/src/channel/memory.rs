@@ -311,7 +311,7 @@ mod tests {
         for page_size in [4096, 16384, 65536] {
             for asked in [0, 1, 4096, 4097, 65536, 1 << 20] {
                 let layout = Layout::new(asked, page_size).unwrap();
-                assert!(layout.capacity >= asked && layout.ring_start % page_size == 0);
+                assert!(layout.capacity >= asked && layout.ring_start.is_multiple_of(page_size));
                 assert_eq!(Layout::of(layout.file_size(), 4096), Ok(layout));
                 let larger_pages = Layout::of(layout.file_size(), page_size * 2);
                 assert!(larger_pages.is_err(), "{layout:?}");

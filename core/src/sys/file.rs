@@ -59,7 +59,7 @@ impl Path {
         unsafe { CStr::from_ptr(self.as_ptr()) }
     }
 
-    fn as_ptr(&self) -> *const c_char {
+    pub(super) fn as_ptr(&self) -> *const c_char {
         self.0.as_ptr().cast()
     }
 }
@@ -79,7 +79,7 @@ pub fn open(path: &Path, access: Access, follow_links: bool) -> Result<Descripto
     };
     let no_follow = if follow_links { 0 } else { libc::O_NOFOLLOW };
     open_with(
-        path,
+        path.as_c_str(),
         access | no_follow | libc::O_NONBLOCK | libc::O_NOCTTY,
         0,
     )
@@ -87,19 +87,35 @@ pub fn open(path: &Path, access: Access, follow_links: bool) -> Result<Descripto
 
 /// Makes a file without a name, in this directory.
 pub fn open_unnamed(directory: &Path, mode: u32) -> Result<Descriptor, Errno> {
-    open_with(directory, libc::O_TMPFILE | libc::O_RDWR, mode)
+    open_with(directory.as_c_str(), libc::O_TMPFILE | libc::O_RDWR, mode)
 }
 
 /// Makes a file that must not be there yet.
 pub fn open_new(path: &Path, mode: u32) -> Result<Descriptor, Errno> {
     let flags = libc::O_CREAT | libc::O_EXCL | libc::O_RDWR | libc::O_NOFOLLOW;
-    open_with(path, flags, mode)
+    open_with(path.as_c_str(), flags, mode)
 }
 
-fn open_with(path: &Path, flags: c_int, mode: u32) -> Result<Descriptor, Errno> {
+/// Opens a directory, to list or to lock it.
+pub fn open_directory(path: &Path) -> Result<Descriptor, Errno> {
+    open_with(path.as_c_str(), libc::O_RDONLY | libc::O_DIRECTORY, 0)
+}
+
+#[inline(never)]
+fn open_with(path: &CStr, flags: c_int, mode: u32) -> Result<Descriptor, Errno> {
     // SAFETY: the path ends with NUL.
-    let file = unsafe { libc::open(path.as_ptr(), flags | libc::O_CLOEXEC, mode as c_uint) };
-    not_negative(file).map(Descriptor)
+    opened(unsafe { libc::open(path.as_ptr(), flags | libc::O_CLOEXEC, mode as c_uint) })
+}
+
+/// What was just opened, under a number that no program takes for its standard input, output or error.
+fn opened(file: c_int) -> Result<Descriptor, Errno> {
+    let file = Descriptor(not_negative(file)?);
+    if file.0 > libc::STDERR_FILENO {
+        return Ok(file);
+    }
+    // SAFETY: takes no pointer.
+    let moved = unsafe { libc::fcntl(file.0, libc::F_DUPFD_CLOEXEC, libc::STDERR_FILENO + 1) };
+    not_negative(moved).map(Descriptor)
 }
 
 /// Makes anonymous memory; with huge pages where `huge`.
@@ -107,7 +123,7 @@ pub fn open_anonymous(huge: bool) -> Result<Descriptor, Errno> {
     let huge = if huge { libc::MFD_HUGETLB } else { 0 };
     // SAFETY: the name ends with NUL.
     let file = unsafe { libc::memfd_create(c"shmcomm".as_ptr(), libc::MFD_CLOEXEC | huge) };
-    not_negative(file).map(Descriptor)
+    opened(file)
 }
 
 /// Gives the file its size, in bytes, with all its memory or blocks: ENOSPC now, no SIGBUS later.
@@ -140,24 +156,20 @@ pub fn set_size(file: &Descriptor, size: usize) -> Result<(), Errno> {
 
 /// Gives an unnamed file a name; EEXIST where that is taken.
 pub fn link_unnamed(file: &Descriptor, path: &Path) -> Result<(), Errno> {
-    let mut source = [0; 32];
-    // SAFETY: the length is the buffer's, and `%d` takes an int; the paths end with NUL.
-    let linked = unsafe {
-        libc::snprintf(
-            source.as_mut_ptr(),
-            source.len(),
-            c"/proc/self/fd/%d".as_ptr(),
-            file.0,
-        );
-        libc::linkat(
-            libc::AT_FDCWD,
-            source.as_ptr(),
-            libc::AT_FDCWD,
-            path.as_ptr(),
-            libc::AT_SYMLINK_FOLLOW,
-        )
+    let link = |from: *const c_char, directory, flags| {
+        // SAFETY: the paths end with NUL.
+        checked(unsafe { libc::linkat(directory, from, libc::AT_FDCWD, path.as_ptr(), flags) })
     };
-    checked(linked)
+    // A kernel before 6.10 does that only for who may search any directory; others get ENOENT.
+    let linked = link(c"".as_ptr(), file.0, libc::AT_EMPTY_PATH);
+    if matches!(linked, Ok(()) | Err(Errno::EEXIST)) {
+        return linked;
+    }
+    let mut source = [0; 32];
+    let template = c"/proc/self/fd/%d".as_ptr();
+    // SAFETY: the length is the buffer's, and `%d` takes an int.
+    unsafe { libc::snprintf(source.as_mut_ptr(), source.len(), template, file.0) };
+    link(source.as_ptr(), libc::AT_FDCWD, libc::AT_SYMLINK_FOLLOW)
 }
 
 /// Gives a file a second name; EEXIST where that is taken.
@@ -166,16 +178,19 @@ pub fn link(from: &Path, to: &Path) -> Result<(), Errno> {
     checked(unsafe { libc::link(from.as_ptr(), to.as_ptr()) })
 }
 
+#[inline(never)]
 pub fn unlink(path: &Path) -> Result<(), Errno> {
     // SAFETY: the path ends with NUL.
     checked(unsafe { libc::unlink(path.as_ptr()) })
 }
 
+#[inline(never)]
 pub fn status(file: &Descriptor) -> Result<libc::stat, Errno> {
     // SAFETY: the buffer is of the type that the call fills.
     unsafe { filled(|status| libc::fstat(file.0, status)) }
 }
 
+#[inline(never)]
 pub fn status_of_path(path: &CStr, follow_links: bool) -> Result<libc::stat, Errno> {
     let flags = if follow_links {
         0
@@ -189,12 +204,11 @@ pub fn status_of_path(path: &CStr, follow_links: bool) -> Result<libc::stat, Err
 /// Reads the beginning of a file, such as one line of `/proc`; leaves the rest of the buffer, or all
 /// where the file cannot be read, as it is.
 pub fn read_beginning(path: &CStr, to: &mut [u8]) {
-    // SAFETY: the path ends with NUL, the buffer is as long as said; a descriptor of -1 is refused.
-    unsafe {
-        let file = libc::open(path.as_ptr(), libc::O_RDONLY | libc::O_CLOEXEC);
-        libc::read(file, to.as_mut_ptr().cast(), to.len());
-        libc::close(file);
-    }
+    let Ok(file) = open_with(path, libc::O_RDONLY, 0) else {
+        return;
+    };
+    // SAFETY: the buffer is as long as said.
+    unsafe { libc::read(file.0, to.as_mut_ptr().cast(), to.len()) };
 }
 
 pub fn change_mode(file: &Descriptor, mode: u32) -> Result<(), Errno> {
@@ -209,6 +223,7 @@ pub fn change_owner(file: &Descriptor, uid: u32, gid: u32) -> Result<(), Errno> 
 
 /// Takes a lock that says "in use", which others may hold too; EWOULDBLOCK at once where somebody
 /// is about to remove the file.
+#[inline(never)]
 pub fn lock_shared(file: &Descriptor) -> Result<(), Errno> {
     // SAFETY: takes no pointer.
     checked(unsafe { libc::flock(file.0, libc::LOCK_SH | libc::LOCK_NB) })
@@ -284,4 +299,17 @@ pub fn is_byte_locked(file: &Descriptor, at: i64) -> Result<bool, Errno> {
     // SAFETY: the pointer is valid.
     checked(unsafe { libc::fcntl(file.0, libc::F_OFD_GETLK, &raw mut lock) })?;
     Ok(c_int::from(lock.l_type) != libc::F_UNLCK)
+}
+
+/// Whether two say that they are the status of one file.
+pub fn is_same_file(one: &libc::stat, other: &libc::stat) -> bool {
+    (one.st_dev, one.st_ino) == (other.st_dev, other.st_ino)
+}
+
+pub fn is_regular(status: &libc::stat) -> bool {
+    status.st_mode & libc::S_IFMT == libc::S_IFREG
+}
+
+pub fn is_symbolic_link(status: &libc::stat) -> bool {
+    status.st_mode & libc::S_IFMT == libc::S_IFLNK
 }

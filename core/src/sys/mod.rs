@@ -3,6 +3,7 @@
 
 mod barrier;
 mod clock;
+mod directory;
 mod file;
 mod futex;
 mod ipc;
@@ -16,6 +17,7 @@ use core::mem::MaybeUninit;
 
 pub use barrier::*;
 pub use clock::*;
+pub use directory::*;
 pub use file::*;
 pub use futex::*;
 pub use ipc::*;

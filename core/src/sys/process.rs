@@ -77,22 +77,27 @@ pub fn random() -> u64 {
     number
 }
 
-/// What tells the pid namespace of this process from others; `None` without `/proc`.
-pub fn pid_namespace() -> Option<u64> {
-    let status = status_of_path(c"/proc/self/ns/pid", true).ok()?;
-    Some(status.st_ino)
+/// What tells the pid namespace and the time namespace of this process from others, 0 where the kernel
+/// has no time namespaces; `None` where that cannot be determined, as without `/proc`.
+pub fn namespaces() -> Option<[u64; 2]> {
+    let pid = status_of_path(c"/proc/self/ns/pid", true).ok()?.st_ino;
+    // The pid namespace is there: only a kernel without time namespaces has no such entry.
+    let time = match status_of_path(c"/proc/self/ns/time", true) {
+        Ok(status) => status.st_ino,
+        Err(Errno::ENOENT) => 0,
+        Err(_) => return None,
+    };
+    Some([pid, time])
 }
 
-/// What tells the time namespace of this process from others; 0 where the kernel has none.
-pub fn time_namespace() -> u64 {
-    status_of_path(c"/proc/self/ns/time", true).map_or(0, |status| status.st_ino)
-}
+const BOOT_ID_LENGTH: usize = 36;
 
-/// What tells this boot from others; zeros where it cannot be read.
-pub fn boot_id() -> [u8; 36] {
-    let mut id = [0; 36];
+/// What tells this boot from others; `None` where it cannot be read.
+pub fn boot_id() -> Option<[u8; BOOT_ID_LENGTH]> {
+    let mut id = [0; BOOT_ID_LENGTH];
     read_beginning(c"/proc/sys/kernel/random/boot_id", &mut id);
-    id
+    // Whole or not at all: it is text, and ends by a digit.
+    (id.last() != Some(&0)).then_some(id)
 }
 
 /// Whether there is such a process or thread, dead but not yet reaped ones included.
@@ -126,44 +131,68 @@ pub fn process_stat(pid: i32) -> Option<ProcessStat> {
         return None;
     }
 
-    let mut path = [0; 24];
-    let template = c"/proc/%d/stat".as_ptr();
-    // SAFETY: the length is the buffer's, and `%d` takes an int.
-    unsafe { libc::snprintf(path.as_mut_ptr(), path.len(), template, pid) };
-    let mut text = [0; STAT_LENGTH + 1];
+    let path = stat_path(pid);
     // SAFETY: the path ends with NUL.
-    let path = unsafe { CStr::from_ptr(path.as_ptr()) };
+    let path = unsafe { CStr::from_ptr(path.as_ptr().cast()) };
+    let mut text = [0; STAT_LENGTH + 1];
     read_beginning(path, text.get_mut(..STAT_LENGTH).unwrap_or_default());
     // SAFETY: what was read is followed by at least one NUL.
     parse_process_stat(unsafe { CStr::from_ptr(text.as_ptr().cast()) })
 }
 
-fn parse_process_stat(text: &CStr) -> Option<ProcessStat> {
-    let (mut state, mut threads, mut ticks) = (0, 0_i64, 0_i64);
-    // SAFETY: the text ends with NUL, and the pointers are to a char and to two 64-bit integers.
-    let found = unsafe {
-        // The name in parentheses may hold anything, also parentheses and blanks.
-        let name_end = libc::strrchr(text.as_ptr(), c_int::from(b')'));
-        if name_end.is_null() {
-            return None;
+/// `/proc/PID/stat` with its NUL: not by snprintf(3), which no signal handler may call.
+fn stat_path(pid: i32) -> [u8; 24] {
+    let mut digits = [0; PID_LENGTH];
+    let mut rest = pid.unsigned_abs();
+    let mut unused = PID_LENGTH;
+    for digit in digits.iter_mut().rev() {
+        *digit = b'0'.wrapping_add((rest % 10) as u8);
+        rest /= 10;
+        unused = unused.wrapping_sub(1);
+        if rest == 0 {
+            break;
         }
-        libc::sscanf(
-            name_end,
-            c") %c%*s%*s%*s%*s%*s%*s%*s%*s%*s%*s%*s%*s%*s%*s%*s%*s%ld%*s%ld".as_ptr(),
-            &raw mut state,
-            &raw mut threads,
-            &raw mut ticks,
-        )
-    };
-    if found != 3 {
-        return None;
     }
+    let digits = digits.get(unused..).unwrap_or_default();
+    let mut path = [0; 24];
+    let text = [b"/proc/", digits, b"/stat"];
+    for (to, from) in path.iter_mut().zip(text.into_iter().flatten()) {
+        *to = *from;
+    }
+    path
+}
+
+/// Not by sscanf(3), for the same reason.
+fn parse_process_stat(text: &CStr) -> Option<ProcessStat> {
+    let text = text.to_bytes();
+    // The name in parentheses may hold anything, also parentheses and blanks.
+    let name_end = text.iter().rposition(|byte| *byte == b')')?;
+    let mut fields = text
+        .get(name_end..)?
+        .split(|byte| *byte == b' ' || *byte == b'\n')
+        .skip(1);
+    let state = *fields.next()?.first()?;
+    let threads = parse_count(fields.nth(16)?)?;
+    let ticks = parse_count(fields.nth(1)?)?;
+    // A field that nothing follows may be cut.
+    fields.next()?;
     // SAFETY: takes no pointer.
     let ticks_per_second = unsafe { libc::sysconf(libc::_SC_CLK_TCK) };
     Some(ProcessStat {
         state,
         threads,
         start_ms: ticks.checked_mul(1000)?.checked_div(ticks_per_second)?,
+    })
+}
+
+/// A number of 0 or more in decimal.
+fn parse_count(digits: &[u8]) -> Option<i64> {
+    if digits.is_empty() {
+        return None;
+    }
+    digits.iter().try_fold(0_i64, |number, byte| {
+        let digit = char::from(*byte).to_digit(10)?;
+        number.checked_mul(10)?.checked_add(i64::from(digit))
     })
 }
 
@@ -187,8 +216,17 @@ mod tests {
     }
 
     #[test]
+    fn a_pid_is_written_in_decimal() {
+        for pid in [0, 7, 10, 4711, 32767, 4_194_303, i32::MAX] {
+            let path = stat_path(pid);
+            let path = CStr::from_bytes_until_nul(&path).unwrap();
+            assert_eq!(path.to_str().unwrap(), format!("/proc/{pid}/stat"));
+        }
+    }
+
+    #[test]
     fn a_text_that_breaks_off_is_refused() {
-        for length in 0..STAT.find("81234").unwrap() {
+        for length in 0..STAT.find(" 2953216").unwrap() {
             let cut = CString::new(&STAT[..length]).unwrap();
             assert!(parse_process_stat(&cut).is_none(), "{cut:?}");
         }
