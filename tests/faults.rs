@@ -86,24 +86,8 @@ const HARMLESS: &[&str] = &[
     "sysconf",
 ];
 
-/// Defects that are known, each by parts of its complaint. To be emptied.
-const KNOWN: &[&[&str]] = &[
-    // A boot id that cannot be read is taken for another boot's, and remembered.
-    &[
-        "mutex, held ",
-        "shmc_mutex_lock: succeeds instead of ETIMEDOUT",
-    ],
-    &[
-        "mutex, held ",
-        "EOPNOTSUPP instead of ETIMEDOUT, also without the fault",
-    ],
-    // An object is opened at the lowest descriptor, whatever it is.
-    &["closed 0 to 2", "has descriptor "],
-    // With one descriptor left, an object is made whose creator is not recorded.
-    &["descriptors", "not so: !limited"],
-    // Without /proc, an object cannot be published.
-    &["no linkat ", "ENOENT instead of success, without a fault"],
-];
+/// Defects that are known, each by parts of its complaint.
+const KNOWN: &[&[&str]] = &[];
 
 /// The harness, built against the static library whose imports it interposes.
 fn program() -> &'static Path {
