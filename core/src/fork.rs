@@ -70,8 +70,9 @@ impl Process {
     }
 }
 
-/// The descriptors that a child closes; -1 in a place that is free. Only this process writes here.
-static REGISTERED: [AtomicI32; MAX_REGISTERED] = [const { AtomicI32::new(-1) }; MAX_REGISTERED];
+/// The complements of the descriptors that a child closes; 0 in a place that is free, so that the
+/// library's file need not hold them. Only this process writes here.
+static REGISTERED: [AtomicI32; MAX_REGISTERED] = [const { AtomicI32::new(0) }; MAX_REGISTERED];
 
 /// The number of forks that this process has begun, and the number of those that have returned.
 static FORKS_BEGUN: AtomicU32 = AtomicU32::new(0);
@@ -139,7 +140,7 @@ impl Registered {
     pub fn new(file: Descriptor) -> Result<Self, Error> {
         let place = REGISTERED.iter().position(|place| {
             place
-                .compare_exchange(-1, file.raw(), Relaxed, Relaxed)
+                .compare_exchange(0, !file.raw(), Relaxed, Relaxed)
                 .is_ok()
         });
         Ok(Self {
@@ -170,7 +171,7 @@ impl Drop for Registered {
             // The number may be another file's by now.
             self.file.forget();
         } else if let Some(place) = REGISTERED.get(self.place) {
-            place.store(-1, Relaxed);
+            place.store(0, Relaxed);
         }
     }
 }
@@ -187,9 +188,9 @@ extern "C" fn close_registered() {
     PAGE.generation.store(0, Relaxed);
     FORKS_DONE.store(FORKS_BEGUN.load(Relaxed), Relaxed);
     for place in &REGISTERED {
-        let file = place.swap(-1, Relaxed);
-        if file >= 0 {
-            sys::close(file);
+        let file = place.swap(0, Relaxed);
+        if file != 0 {
+            sys::close(!file);
         }
     }
 }
