@@ -70,7 +70,7 @@ impl Process {
     }
 }
 
-/// The descriptors that a child closes, each plus one; 0 in a place that is free, so that the table
+/// The complements of the descriptors that a child closes; 0 in a place that is free, so that the table
 /// takes no room in the library's file. Only this process writes here.
 static REGISTERED: [AtomicI32; MAX_REGISTERED] = [const { AtomicI32::new(0) }; MAX_REGISTERED];
 
@@ -145,7 +145,7 @@ impl Registered {
     pub fn new(file: Descriptor) -> Result<Self, Error> {
         let place = REGISTERED.iter().position(|place| {
             place
-                .compare_exchange(0, file.raw().saturating_add(1), Relaxed, Relaxed)
+                .compare_exchange(0, !file.raw(), Relaxed, Relaxed)
                 .is_ok()
         });
         Ok(Self {
@@ -194,9 +194,9 @@ extern "C" fn close_registered() {
     PAGE.generation.store(0, Relaxed);
     FORKS_DONE.store(FORKS_BEGUN.load(Relaxed), Relaxed);
     for place in &REGISTERED {
-        let file = place.swap(0, Relaxed).saturating_sub(1);
-        if file >= 0 {
-            sys::close(file);
+        let file = place.swap(0, Relaxed);
+        if file != 0 {
+            sys::close(!file);
         }
     }
 }

@@ -157,6 +157,7 @@ impl<W: Word> WordMutex<W> {
     }
 
     #[cold]
+    #[inline(never)]
     fn contend(&self, me: u64, deadline: W::Deadline) -> Result<Acquired, Errno> {
         /// Looks that are allowed once the time is over: a waiter that marks the word makes one
         /// fail, and only a peer that rewrites it in a loop makes so many fail.
@@ -219,6 +220,7 @@ impl<W: Word> WordMutex<W> {
     }
 
     #[cold]
+    #[inline(never)]
     fn settle(
         &self,
         word: u64,

@@ -127,6 +127,7 @@ impl Semaphore {
     }
 
     /// Opens the semaphore of this `sysv:` name; ENOENT if there is none that has its first value.
+    #[inline(never)]
     pub fn open(name: Name<'_>) -> Result<Self, Error> {
         let (id, gone) = look_up(name)?;
         match find(id)? {
@@ -138,6 +139,7 @@ impl Semaphore {
     }
 
     /// Opens the semaphore of this name, and makes it if there is none.
+    #[inline(never)]
     pub fn create(name: Name<'_>, new: New) -> Result<Self, Error> {
         if new.value < 0 || new.mode & !0o777 != 0 {
             return Err(Error::INVALID);
@@ -180,6 +182,7 @@ impl Semaphore {
     /// Takes one, and waits until there is one: at most so many milliseconds, -1 for ever, 0 not at
     /// all. ETIMEDOUT; EIDRM if it is removed, also meanwhile; EINTR, and nothing is taken, only if it
     /// is [interruptible](Self::interruptible).
+    #[inline(never)]
     pub fn wait(&self, timeout_ms: c_int) -> Result<(), Error> {
         let deadline = Deadline::after_ms(timeout_ms);
         loop {
@@ -229,6 +232,7 @@ impl Semaphore {
 }
 
 /// Removes the semaphore of this name; who waits for it gets EIDRM.
+#[inline(never)]
 pub fn remove(name: Name<'_>) -> Result<(), Error> {
     let (id, gone) = look_up(name)?;
     match find(id) {
