@@ -151,16 +151,6 @@ fn length_at(words: &impl Words, position: u64) -> Result<u64, Stop> {
     }
 }
 
-/// Whether a sender that looks without holding its end may find room for a message of this length. It
-/// says no only where there was none at some moment of the call.
-pub fn may_have_room(words: &impl Words, length: u64) -> bool {
-    let tail = position(words.tail().load(Acquire));
-    let head = position(words.head().load(Acquire));
-    let free = head.wrapping_add(words.capacity()).wrapping_sub(tail);
-    // What is wrong is for its holder to report.
-    length > words.longest() || free > words.capacity() || needed(length) <= free
-}
-
 /// Whether a receiver that looks without holding its end may find a message. It says no only where
 /// there was none at some moment of the call.
 pub fn may_have_message(words: &impl Words) -> bool {
@@ -212,8 +202,30 @@ impl Producer {
         if next != Err(Stop::Wait) || producer.free() > words.capacity() {
             return Err(Stop::Corrupt);
         }
-        count_in(words.tail(), producer.tail, words.sent(), producer.sent);
+        if producer.sent != sent {
+            count_in(words.tail(), producer.tail, words.sent(), producer.sent);
+        }
         Ok(producer)
+    }
+
+    /// Whether nobody else has sent since: the next message goes where this end left off, and nothing
+    /// was published there just before its sender died.
+    #[inline(always)]
+    pub fn is_current(&self, words: &impl Words) -> bool {
+        words.tail().load(Relaxed) == pack(self.tail, self.sent)
+            && words.length(self.tail).load(Relaxed) == 0
+    }
+
+    /// Whether a sender that looks without holding its end may find room for a message of this length. It
+    /// says no only where there was none at some moment of the call.
+    pub fn may_have_room(&self, words: &impl Words, length: u64) -> bool {
+        let tail = position(words.tail().load(Acquire));
+        let has_room = |limit: u64| needed(length) <= limit.wrapping_sub(tail);
+        // The receiver's position is looked at only if need be: it is on a line of the other side.
+        let known = self.limit.wrapping_sub(tail) <= words.capacity() && has_room(self.limit);
+        let limit = || position(words.head().load(Acquire)).wrapping_add(words.capacity());
+        // What is wrong is for the holder to report.
+        known || length > words.longest() || has_room(limit())
     }
 
     #[inline(always)]
@@ -314,8 +326,16 @@ impl Consumer {
             next: position(word),
         };
         // A counter that is behind by one for each death would soon be behind by more than is told.
-        words.received().store(consumer.received, Release);
+        if consumer.received != received {
+            words.received().store(consumer.received, Release);
+        }
         consumer
+    }
+
+    /// Whether nobody else has received since.
+    #[inline(always)]
+    pub fn is_current(&self, words: &impl Words) -> bool {
+        words.head().load(Acquire) == pack(self.head, self.received)
     }
 
     /// How many messages were received since the ring was made.

@@ -701,7 +701,9 @@ impl Sharer {
             return Err(Stop::Wait);
         }
         self.locked = true;
-        self.consumer = self.process.consumer();
+        if !self.consumer.is_current(&self.process) {
+            self.consumer = self.process.consumer();
+        }
         let result = match self.is_alive() {
             true => self.process.receive(&mut self.consumer, lengths),
             false => Err(Stop::Wait),

@@ -3,8 +3,7 @@
 
 use core::sync::atomic::Ordering::Relaxed;
 
-use super::{Channel, lock};
-use crate::endpoint::Side;
+use super::{Channel, End, lock};
 use crate::error::Error;
 use crate::handshake;
 use crate::ring::{self, Stop};
@@ -30,9 +29,10 @@ impl Channel {
 
     /// Whether there seems to be room, or a message, for any process at this end.
     fn may_go_on(&self, length: u64) -> bool {
-        match self.side() {
-            Side::Sender => ring::may_have_room(&self.memory.view(), length),
-            Side::Receiver => ring::may_have_message(&self.memory.view()),
+        let view = self.memory.view();
+        match &self.end {
+            End::Sender(producer) => producer.may_have_room(&view, length),
+            End::Receiver(_) => ring::may_have_message(&view),
         }
     }
 
@@ -43,7 +43,15 @@ impl Channel {
             return Err(Stop::Wait);
         }
         self.locked = true;
-        self.resume().inspect_err(|_| self.unlock(0))
+        let view = self.memory.view();
+        let is_current = match &self.end {
+            End::Sender(producer) => producer.is_current(&view),
+            End::Receiver(consumer) => consumer.is_current(&view),
+        };
+        match is_current {
+            true => Ok(()),
+            false => self.resume().inspect_err(|_| self.unlock(0)),
+        }
     }
 
     /// Unlocks the end, and wakes another process that waits at it if there is more to do. `length` is

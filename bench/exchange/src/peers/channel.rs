@@ -228,6 +228,7 @@ impl<const WORDS: usize> RustEnd<WORDS> {
             create: true,
             exclusive: false,
             shared: false,
+            interruptible: false,
         };
         Ok(Self {
             channel: options.open(Name::parse(name.to_bytes()).map_err(|_| "no name")?)?,
