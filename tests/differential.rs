@@ -344,7 +344,7 @@ fn the_library_does_what_a_c_version_does() {
     let (c, rust) = (RefCell::new(c), RefCell::new(rust));
     let seen = RefCell::new(BTreeMap::<String, u32>::new());
     let config = Config {
-        cases: 3000,
+        cases: if support::all() { 3000 } else { 1000 },
         failure_persistence: None,
         ..Config::default()
     };

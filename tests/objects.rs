@@ -13,7 +13,7 @@ use std::{fs, io};
 
 use support::driver::Driver;
 use support::ptrace::{Step, kill_after};
-use support::{Child, Link, NOBODY, ObjectName, Sandbox};
+use support::{Child, Link, NOBODY, ObjectName, Sandbox, spread};
 
 fn driver() -> Driver {
     Driver::build("segment.c", Link::Static)
@@ -366,7 +366,7 @@ mod sandboxes {
         let name = driver.file();
         for refused in [REFUSED[0], REFUSED[4], REFUSED[6]] {
             let (mut kills, mut left) = (0, 0);
-            for steps in 0.. {
+            for steps in spread(4) {
                 let open = ["open", &name, "5000", "cx", "0600", "close"];
                 let mut command = refusing(&driver, &launcher, refused, &open);
                 command.stdout(Stdio::null());
@@ -389,7 +389,7 @@ mod sandboxes {
                 let remaining = temporary(driver.sandbox.path());
                 assert_eq!(remaining, BTreeSet::new(), "{refused:?} {steps}");
             }
-            assert!(kills > 20 && left > 5, "{refused:?}: {kills} {left}");
+            assert!(kills > 5 && left > 0, "{refused:?}: {kills} {left}");
         }
     }
 
@@ -447,7 +447,7 @@ mod reclaim {
 
     impl Stopped {
         /// After so many stops; `None` if it has ended before.
-        fn after(command: &mut Command, stops: u32) -> Option<Self> {
+        fn after(command: &mut Command, stops: u64) -> Option<Self> {
             // SAFETY: ptrace is safe to call between fork and exec.
             unsafe {
                 command.pre_exec(|| match libc::ptrace(libc::PTRACE_TRACEME, 0, 0, 0) {
@@ -512,7 +512,7 @@ mod reclaim {
         let driver = driver();
         let name = name(&driver);
         let mut kept = 0;
-        for stops in 0.. {
+        for stops in spread(4) {
             driver.run(&["open", &name, "64", "cx", "0600", "put", "stale"]);
             let mut reclaimer = driver.command(&["open", &name, "8", "cxR", "0600"]);
             let Some(stopped) = Stopped::after(&mut reclaimer, stops) else {
@@ -529,7 +529,7 @@ mod reclaim {
             drop((user, stopped));
             driver.run(&["remove", &name]);
         }
-        assert!(kept > 40, "{kept}");
+        assert!(kept > 10, "{kept}");
     }
 
     #[test]
@@ -548,7 +548,7 @@ mod reclaim {
     fn a_death_leaves_nothing_that_the_next_does_not_remove() {
         let driver = driver();
         let name = driver.file();
-        for stops in 0.. {
+        for stops in spread(4) {
             driver.run(&["open", &name, "64", "cx", "0600"]);
             let mut reclaimer = driver.command(&["open", &name, "8", "cxR", "0600"]);
             reclaimer.stdout(Stdio::null());

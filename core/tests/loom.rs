@@ -437,7 +437,7 @@ const OPERATIONS: u32 = 22;
 
 /// The operations of a case after which a side vanishes: each, or samples that differ by case.
 fn lives(case: usize) -> impl Iterator<Item = u32> {
-    const EVERY: usize = 4;
+    const EVERY: usize = 11;
     let (first, every) = if all() { (0, 1) } else { (case % EVERY, EVERY) };
     (0..OPERATIONS).skip(first).step_by(every)
 }
@@ -822,14 +822,14 @@ fn check_vanishing_sharer(life: u32) {
 
 #[test]
 fn no_wake_up_of_a_sharer_is_lost() {
-    explore(2, || check_sharers(FENCED));
+    explore(if all() { 2 } else { 1 }, || check_sharers(FENCED));
     explore(1, || check_sharers(FENCED | SLEEPING));
     explore(1, || check_sharers(0));
 }
 
 #[test]
 fn a_sharer_may_vanish_at_any_step() {
-    for life in (0..40).step_by(if all() { 1 } else { 7 }) {
+    for life in (0..40).step_by(if all() { 1 } else { 13 }) {
         explore(1, move || check_vanishing_sharer(life));
     }
 }
