@@ -352,9 +352,15 @@ fn who_does_not_wait_is_refused_or_inside() {
 /// More operations than a process has.
 const LONGEST: u32 = 24;
 
+/// The operations after which a process dies, so many apart; each if all is wanted.
+fn lives(apart: usize) -> impl Iterator<Item = u32> {
+    let all = std::env::var_os("SHMCOMM_TEST_ALL").is_some();
+    (1..LONGEST).step_by(if all { 1 } else { apart })
+}
+
 #[test]
 fn a_death_at_any_operation_lets_the_other_in() {
-    for life in 1..LONGEST {
+    for life in lives(3) {
         model(2, move || {
             run(&[GONE, life], 0, |process| {
                 let _ = process.mutex.init();
@@ -367,8 +373,7 @@ fn a_death_at_any_operation_lets_the_other_in() {
 
 #[test]
 fn a_death_among_three_lets_the_others_in() {
-    // Spread, since each takes seconds.
-    for life in (2..LONGEST).step_by(4) {
+    for life in lives(11) {
         model(1, move || {
             run(&[GONE, GONE, life], 0, |process| {
                 let _ = process.mutex.init();
