@@ -163,7 +163,7 @@ pub fn malloc<T>() -> Result<NonNull<T>, Errno> {
 
 /// # Safety
 ///
-/// The memory is from [`malloc`], and is not used any more.
+/// The memory is from `malloc(3)`, and is not used any more.
 pub unsafe fn free<T>(memory: NonNull<T>) {
     // SAFETY: the caller's promise.
     unsafe { libc::free(memory.as_ptr().cast()) };
@@ -173,7 +173,7 @@ pub unsafe fn free<T>(memory: NonNull<T>) {
 ///
 /// # Safety
 ///
-/// The memory is from [`malloc`], holds a value, and is not used any more.
+/// The memory is from `malloc(3)`, holds a value, and is not used any more.
 pub unsafe fn from_heap<T>(memory: NonNull<T>) -> T {
     // SAFETY: the caller's promise.
     let value = unsafe { memory.read() };
