@@ -733,7 +733,7 @@ int shmc_wake(const volatile void *word, int how_many);
  * mode: permission bits of a new channel. Both sides need to read and write it. Whoever may read it can
  * lock an end away from its owner, so leave group and others out (0600) unless you trust them.
  *
- * Returns the end; NULL on failure, with errno as shmc_segment_open, and:
+ * Returns the end; NULL on failure, with errno (and SIGXFSZ) as shmc_segment_open, and:
  *   EBUSY    somebody else holds this end, or 63 share it. The end of a holder that has died is free at
  *            once; if a child of it has been forked and has not run yet, after that, within 100 ms
  *   EINVAL   capacity is larger than that of the channel that is there

@@ -5,9 +5,9 @@ mod support;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use support::Link;
 use support::channel::{ChannelDriver, failed, output_of};
 use support::driver::Driver;
+use support::{Link, timed, within};
 
 #[test]
 fn messages_stay_until_they_are_received() {
@@ -209,6 +209,33 @@ fn a_dead_holders_end_is_free_although_its_child_lives() {
             assert_eq!(again, "open: ok\n", "{side}");
             driver.run(&["remove", &name]);
         }
+    }
+}
+
+/// A child that was forked and has not run yet still has its dead parent's file open.
+#[test]
+fn a_dead_holders_end_is_waited_for_until_its_child_has_run() {
+    let driver = ChannelDriver::new();
+    let name = &driver.object.name();
+    for side in ["sc", "rc"] {
+        let leave_to_child = |ms| {
+            let open = ["open", name, "0", side, "0600", "heir", ms, "pause"];
+            driver.start(&open).kill();
+            timed(|| driver.run(&["open", name, "0", side, "0600"]))
+        };
+        let busy = failed("open", libc::EBUSY);
+        assert_eq!(leave_to_child("40").0, "open: ok\n", "{side}");
+        let (output, time) = leave_to_child("400");
+        assert_eq!(output, busy, "{side}");
+        assert!(time >= Duration::from_millis(100), "{time:?}");
+        thread::sleep(Duration::from_millis(400));
+
+        let _holder = driver.start(&["open", name, "0", side, "0600", "pause"]);
+        within(Duration::from_millis(50), 5, || {
+            let (output, time) = timed(|| driver.run(&["open", name, "0", side, "0600"]));
+            assert_eq!(output, busy, "{side}");
+            ((), time)
+        });
     }
 }
 

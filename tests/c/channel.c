@@ -190,6 +190,16 @@ int main(int argc, char **argv)
 
             if (syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0) > 0)
                 return wait(&status) < 0 || status != 0;
+        } else if (strcmp(what, "heir") == 0) {
+            /* A child that runs no handler of fork, and ends after so many milliseconds. */
+            useconds_t us = (useconds_t)number(argv[++i]) * 1000;
+
+            if (syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0) == 0) {
+                for (int file = 0; file < 3; file++)
+                    close(file);
+                usleep(us);
+                _exit(0);
+            }
         } else if (strcmp(what, "alarm") == 0) {
             /* A signal handler runs after so many milliseconds, and again and again. */
             long us = number(argv[++i]) * 1000;
