@@ -181,6 +181,10 @@ int again(int failed, int errnum, int expected)
         for (int file = 0; file < 3; file++)
             if (fcntl(file, F_GETFD) >= 0)
                 complain("has descriptor %d", file);
+    /* Temporary names of other processes take calls of their own: then the count says nothing, and
+     * the state before this call was not taken. */
+    if (fired && !recording && call_number < fault.call)
+        _exit(0);
     if (failed ? errnum == expected : !expected) {
         if (failed && (recording || call_number >= fault.call))
             compare(&before);
