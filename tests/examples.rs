@@ -258,22 +258,14 @@ fn the_programs_build_without_a_warning() {
 #[test]
 fn the_line_on_top_of_each_program_builds_it() {
     let Some(tour) = Tour::new() else { return };
-    let directory = tour.0.join("c-examples");
-    fs::create_dir_all(tour.0.join("target")).unwrap();
-    fs::create_dir(&directory).unwrap();
-    symlink(library(), tour.0.join("target/release")).unwrap();
-    symlink(tour_file("../include"), tour.0.join("include")).unwrap();
-    for file in files("c").into_iter().chain(files("h")) {
-        fs::copy(&file, directory.join(file.file_name().unwrap())).unwrap();
-    }
+    let directory = tour.copy();
     for file in files("c") {
         let text = fs::read_to_string(&file).unwrap();
         let line = text.lines().next().unwrap();
         let line = line.strip_prefix("/* cc ").expect(line);
         let line = line.strip_suffix(" */").expect(line);
         let program = file.file_stem().unwrap();
-        let strict = "-std=c11 -Wall -Wextra -pedantic -Werror";
-        for flags in ["", strict] {
+        for flags in ["", "-std=c11 -Wall -Wextra -pedantic -Werror"] {
             let _ = fs::remove_file(directory.join(program));
             let command = format!("cc {line} {flags} && ldd ./{}", program.display());
             let mut sh = Command::new("sh");
@@ -282,6 +274,15 @@ fn the_line_on_top_of_each_program_builds_it() {
             assert_eq!(stderr(&output), "", "{command}");
         }
     }
+}
+
+#[test]
+fn make_runs_a_program_in_the_directory_itself() {
+    let Some(tour) = Tour::new() else { return };
+    let mut make = tour.command("make");
+    make.args(["run-status", "LIBRARY=../target/release"]);
+    let output = run(make.env_remove("MAKEFLAGS").current_dir(tour.copy()));
+    assert!(stdout(&output).contains("status: removed segment "));
 }
 
 #[test]
@@ -369,6 +370,20 @@ void *shmat(int id, const void *address, int flags)
 "#;
 
 impl Tour {
+    /// A copy of the directory, with the library where `cargo build --release` leaves it.
+    fn copy(&self) -> PathBuf {
+        let directory = self.0.join("c-examples");
+        fs::create_dir_all(self.0.join("target")).unwrap();
+        fs::create_dir(&directory).unwrap();
+        symlink(library(), self.0.join("target/release")).unwrap();
+        symlink(tour_file("../include"), self.0.join("include")).unwrap();
+        let sources = files("c").into_iter().chain(files("h"));
+        for file in sources.chain([tour_file("Makefile")]) {
+            fs::copy(&file, directory.join(file.file_name().unwrap())).unwrap();
+        }
+        directory
+    }
+
     /// One of the programs, such that a second is a hundredth of one, and that a byte behind the
     /// segment cannot be touched.
     fn hurried(&self, program: &str) -> Command {
