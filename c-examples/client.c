@@ -1,13 +1,14 @@
+/* cc -o client client.c -I../include -L../target/release -lshmcomm -Wl,-rpath,../target/release */
+
 /*
  * The client of the classic conversation over comm.h: finds the segment that
- * the server has made, and appends an A to the text in it, one a second.
+ * the server created, and appends an A to the text in it, one a second.
  *
- * Started before its server it fails; with COMM_WAIT_MS=5000 in the
+ * If it is started before its server, it fails; with COMM_WAIT_MS=5000 in the
  * environment it waits up to five seconds for the segment.
  */
-#define _XOPEN_SOURCE 700 /* sigaction and shared memory, under -std=c11 too */
+#include "example.h"
 
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -16,29 +17,6 @@
 
 #define SIZE 4096
 #define LETTERS 5
-
-/* A signal handler may do very little; setting such a flag is allowed. */
-static volatile sig_atomic_t stopped;
-
-static void stop(int signal_number)
-{
-    (void)signal_number;
-    stopped = 1;
-}
-
-static int stop_at_signals(void)
-{
-    /* Ctrl-C, kill, the terminal closed, nobody reads our output any more */
-    const int signals[] = {SIGINT, SIGTERM, SIGHUP, SIGPIPE};
-    struct sigaction action = {0};
-
-    action.sa_handler = stop;
-    for (size_t i = 0; i < sizeof signals / sizeof signals[0]; i++) {
-        if (sigaction(signals[i], &action, NULL) == -1)
-            return -1;
-    }
-    return 0;
-}
 
 /*
  * Appends a letter to the text in the segment: 0, or -1 if it has no room.
@@ -53,7 +31,7 @@ static int append(volatile char *shared, char letter)
     while (end < SIZE && shared[end] != '\0')
         end++;
     if (end + 1 >= SIZE)
-        return -1; /* the letter and the NUL behind it must lie inside */
+        return -1; /* the letter and the NUL after it must lie inside */
     shared[end + 1] = '\0'; /* first, so that the text always has an end */
     shared[end] = letter;
     return 0;
@@ -63,7 +41,7 @@ static int converse(volatile char *shared)
 {
     for (int letter = 1; letter <= LETTERS; letter++) {
         sleep(1); /* a signal ends it early */
-        if (stopped) {
+        if (caught_signal != 0) {
             fprintf(stderr, "client: stopped by a signal\n");
             return EXIT_FAILURE;
         }
@@ -82,11 +60,7 @@ int main(void)
     void *memory;
     int status;
 
-    /* Line by line also into a pipe, so that we can be followed. */
-    if (setvbuf(stdout, NULL, _IOLBF, BUFSIZ) != 0) {
-        fprintf(stderr, "client: cannot set up output\n");
-        return EXIT_FAILURE;
-    }
+    print_line_by_line();
 
     id = get_shm();
     if (id < 0)
@@ -94,10 +68,7 @@ int main(void)
     printf("client: found segment %d\n", id);
 
     /* Not earlier: while get_shm waits, a signal may simply end us. */
-    if (stop_at_signals() == -1) {
-        perror("client: sigaction");
-        return EXIT_FAILURE;
-    }
+    catch_signals();
 
     memory = shm_at(id);
     if (memory == (void *)-1) {
@@ -113,6 +84,5 @@ int main(void)
     }
     printf("client: detached from segment %d\n", id);
 
-    /* Did all that we printed arrive? */
-    return ferror(stdout) ? EXIT_FAILURE : status;
+    return check_output(status);
 }

@@ -1,17 +1,18 @@
+/* cc -o mapped-file mapped-file.c -I../include -L../target/release -lshmcomm -Wl,-rpath,../target/release */
+
 /*
  * A mapped file, shared by a parent and its child: as posix.c, but the memory
  * is that of a file on disk.
  *
- * Why the two differ: a POSIX object's bytes are in memory alone. They are gone
- * when the machine restarts, and nobody ever waits for a disk. A file's bytes
+ * Why the two differ: a POSIX object's bytes are in memory alone. A restart
+ * of the machine loses them, and no call waits for a disk. A file's bytes
  * also go to the disk, at some time or, by sync, now. They are there after a
  * restart, and any program can read them as it reads other files.
  *
  * ./mapped-file PATH uses another file than its own, which must not exist yet.
  */
-#define _XOPEN_SOURCE 700 /* sigprocmask and fork under -std=c11 too */
+#include "example.h"
 
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,26 +25,6 @@
 #define NAME_LENGTH 4096
 #define SIZE 4096
 #define TEXT "hello from the child"
-
-/*
- * The file is here to be looked at, and we remove it at the end. So while there
- * is one, a signal must not end this program: it is held back, and takes effect
- * when the file is removed. That is soon: we wait for nothing but our child.
- */
-static int hold_signals(sigset_t *before)
-{
-    /* Ctrl-C, kill, the terminal closed, nobody reads our output any more */
-    const int signals[] = {SIGINT, SIGTERM, SIGHUP, SIGPIPE};
-    sigset_t held;
-
-    if (sigemptyset(&held) == -1)
-        return -1;
-    for (size_t i = 0; i < sizeof signals / sizeof signals[0]; i++) {
-        if (sigaddset(&held, signals[i]) == -1)
-            return -1;
-    }
-    return sigprocmask(SIG_BLOCK, &held, before);
-}
 
 /* What the child does; its exit status. */
 static int write_text(shmc_segment *segment)
@@ -112,20 +93,16 @@ int main(int argc, char *argv[])
 {
     char name[NAME_LENGTH];
     const char *path = name + strlen(KIND);
-    sigset_t before;
     shmc_segment *segment;
     int length;
     int status = EXIT_SUCCESS;
 
-    /* Line by line also into a pipe, so that we can be followed. */
-    if (setvbuf(stdout, NULL, _IOLBF, BUFSIZ) != 0 || hold_signals(&before) == -1) {
-        fprintf(stderr, "mapped-file: cannot set up output and signals\n");
-        return EXIT_FAILURE;
-    }
+    print_line_by_line();
+    hold_signals(); /* until the file is removed */
 
     if (argc > 1)
         length = snprintf(name, sizeof name, KIND "%s", argv[1]);
-    else /* with our process id in it: nobody else has the same */
+    else /* contains our process id, so no other process uses it */
         length = snprintf(name, sizeof name, KIND "mapped-file-%ld.data", (long)getpid());
     if (length < 0 || (size_t)length >= sizeof name) {
         fprintf(stderr, "mapped-file: the path is too long\n");
@@ -134,7 +111,7 @@ int main(int argc, char *argv[])
 
     /*
      * By hand: open, posix_fallocate, mmap, close. Here the file has its size
-     * before it has its name, so that nobody finds it half made.
+     * before it has its name, so that no process finds half of one.
      * SHMC_EXCL: not if there is one already. 0600: for this user alone.
      */
     segment = shmc_segment_open(name, SIZE, SHMC_CREATE | SHMC_EXCL, 0600);
@@ -169,12 +146,6 @@ int main(int argc, char *argv[])
         printf("mapped-file: removed %s\n", path);
     }
 
-    /* A signal that came meanwhile ends the program here. */
-    if (sigprocmask(SIG_SETMASK, &before, NULL) == -1) {
-        perror("mapped-file: sigprocmask");
-        return EXIT_FAILURE;
-    }
-
-    /* Did all that we printed arrive? */
-    return ferror(stdout) ? EXIT_FAILURE : status;
+    release_signals(); /* one that arrived meanwhile ends the program here */
+    return check_output(status);
 }

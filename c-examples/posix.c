@@ -1,3 +1,5 @@
+/* cc -o posix posix.c -I../include -L../target/release -lshmcomm -Wl,-rpath,../target/release */
+
 /*
  * A POSIX object, shared by a parent and its child: create, size, map; the
  * child writes, the parent waits for it and reads; sync, unmap, unlink.
@@ -8,9 +10,8 @@
  *
  * ./posix NAME uses another name than its own, such as posix:/mine.
  */
-#define _XOPEN_SOURCE 700 /* sigprocmask and fork under -std=c11 too */
+#include "example.h"
 
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,26 +25,6 @@
 #define NAME_LENGTH 300 /* more than any such name has */
 #define SIZE 4096
 #define TEXT "hello from the child"
-
-/*
- * The object outlives this program until somebody removes it. So while there is
- * one, a signal must not end this program: it is held back, and takes effect
- * when the object is removed. That is soon: we wait for nothing but our child.
- */
-static int hold_signals(sigset_t *before)
-{
-    /* Ctrl-C, kill, the terminal closed, nobody reads our output any more */
-    const int signals[] = {SIGINT, SIGTERM, SIGHUP, SIGPIPE};
-    sigset_t held;
-
-    if (sigemptyset(&held) == -1)
-        return -1;
-    for (size_t i = 0; i < sizeof signals / sizeof signals[0]; i++) {
-        if (sigaddset(&held, signals[i]) == -1)
-            return -1;
-    }
-    return sigprocmask(SIG_BLOCK, &held, before);
-}
 
 /* Looks where the object is for all to see. */
 static void look_for(const char *path)
@@ -100,17 +81,13 @@ int main(int argc, char *argv[])
     char own_name[NAME_LENGTH];
     char path[NAME_LENGTH];
     const char *name = own_name;
-    sigset_t before;
     shmc_segment *segment;
     int status = EXIT_SUCCESS;
 
-    /* Line by line also into a pipe, so that we can be followed. */
-    if (setvbuf(stdout, NULL, _IOLBF, BUFSIZ) != 0 || hold_signals(&before) == -1) {
-        fprintf(stderr, "posix: cannot set up output and signals\n");
-        return EXIT_FAILURE;
-    }
+    print_line_by_line();
+    hold_signals(); /* until the object is removed */
 
-    /* Our own name has our process id in it: nobody else has the same. */
+    /* Our own name contains our process id, so no other process uses it. */
     snprintf(own_name, sizeof own_name, KIND "shmcomm-tour-%ld", (long)getpid());
     if (argc > 1)
         name = argv[1];
@@ -121,7 +98,7 @@ int main(int argc, char *argv[])
 
     /*
      * By hand: shm_open, ftruncate, mmap, close. Here the object has its size
-     * before it has its name, so that nobody finds it half made.
+     * before it has its name, so that no process finds half of one.
      * SHMC_EXCL: not if there is one already. 0600: for this user alone.
      */
     segment = shmc_segment_open(name, SIZE, SHMC_CREATE | SHMC_EXCL, 0600);
@@ -158,12 +135,6 @@ int main(int argc, char *argv[])
     }
     look_for(path);
 
-    /* A signal that came meanwhile ends the program here. */
-    if (sigprocmask(SIG_SETMASK, &before, NULL) == -1) {
-        perror("posix: sigprocmask");
-        return EXIT_FAILURE;
-    }
-
-    /* Did all that we printed arrive? */
-    return ferror(stdout) ? EXIT_FAILURE : status;
+    release_signals(); /* one that arrived meanwhile ends the program here */
+    return check_output(status);
 }

@@ -1,14 +1,15 @@
+/* cc -o private private.c -I../include -L../target/release -lshmcomm -Wl,-rpath,../target/release */
+
 /*
- * One process alone: makes a private System V segment, writes a word from
+ * One process alone: creates a private System V segment, writes a word from
  * stdin to it, reads it back, detaches the segment and removes it.
  *
- * Private means without a key: nobody finds it by one, only by its id. It is
- * meant for a process and its children.
+ * Private means without a key: other processes can find the segment only by its
+ * id. It is meant for a process and its children.
  */
-#define _XOPEN_SOURCE 700 /* sigprocmask under -std=c11 too */
+#include "example.h"
 
 #include <ctype.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,33 +18,13 @@
 
 #define SIZE 1024
 
-/*
- * A segment outlives its programs until somebody removes it. So while there is
- * one, a signal must not end this program: it is held back, and takes effect
- * when the segment is removed. That is soon, for we wait for nothing meanwhile.
- */
-static int hold_signals(sigset_t *before)
-{
-    /* Ctrl-C, kill, the terminal closed, nobody reads our output any more */
-    const int signals[] = {SIGINT, SIGTERM, SIGHUP, SIGPIPE};
-    sigset_t held;
-
-    if (sigemptyset(&held) == -1)
-        return -1;
-    for (size_t i = 0; i < sizeof signals / sizeof signals[0]; i++) {
-        if (sigaddset(&held, signals[i]) == -1)
-            return -1;
-    }
-    return sigprocmask(SIG_BLOCK, &held, before);
-}
-
 /* Reads a word: 0, or -1 after saying why there is none. */
 static int read_word(char word[SIZE])
 {
     int next;
 
     printf("private: type a word and press Enter\n");
-    /* 1023: never more than fits, with the NUL behind it, into SIZE bytes. */
+    /* 1023: never more than fits into SIZE bytes with the NUL after it. */
     if (scanf("%1023s", word) != 1) {
         fprintf(stderr, "private: there was no word to read\n");
         return -1;
@@ -68,25 +49,17 @@ int main(void)
 {
     char word[SIZE];
     char name[32];
-    sigset_t before;
     shmc_segment *segment;
     shmc_segment_info info;
     int status = EXIT_SUCCESS;
 
-    /* Line by line also into a pipe, so that we can be followed. */
-    if (setvbuf(stdout, NULL, _IOLBF, BUFSIZ) != 0) {
-        fprintf(stderr, "private: cannot set up output\n");
-        return EXIT_FAILURE;
-    }
+    print_line_by_line();
 
     /* First of all: while we wait for the user, there is nothing to clean up. */
     if (read_word(word) == -1)
         return EXIT_FAILURE;
 
-    if (hold_signals(&before) == -1) {
-        perror("private: hold_signals");
-        return EXIT_FAILURE;
-    }
+    hold_signals(); /* until the segment is removed */
 
     /* shmget(IPC_PRIVATE) and shmat in one; 0600: for this user alone */
     segment = shmc_segment_open("sysv:private", SIZE, SHMC_CREATE, 0600);
@@ -117,12 +90,6 @@ int main(void)
         printf("private: removed segment %d\n", info.id);
     }
 
-    /* A signal that came meanwhile ends the program here. */
-    if (sigprocmask(SIG_SETMASK, &before, NULL) == -1) {
-        perror("private: sigprocmask");
-        return EXIT_FAILURE;
-    }
-
-    /* Did all that we printed arrive? */
-    return ferror(stdout) ? EXIT_FAILURE : status;
+    release_signals(); /* one that arrived meanwhile ends the program here */
+    return check_output(status);
 }

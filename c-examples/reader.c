@@ -1,13 +1,14 @@
+/* cc -o reader reader.c -I../include -L../target/release -lshmcomm -Wl,-rpath,../target/release */
+
 /*
  * Reads the text that ./writer has left in a System V segment, and removes the
- * segment; shows by "ipcs -m" which segments there are before and after.
+ * segment; shows with "ipcs -m" which segments there are before and after.
  *
  * ./reader NAME uses the segment of another name, such as sysv:0x1234.
  */
-#define _XOPEN_SOURCE 700 /* sigprocmask under -std=c11 too */
+#include "example.h"
 
 #include <errno.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,27 +16,8 @@
 
 #include "shmcomm.h"
 
-/* As in writer.c: both must make the same key. */
+/* The same as in writer.c: both must use the same key. */
 #define NAME "sysv:../#2015"
-
-/*
- * A signal must not end this program before the segment is removed: it is held
- * back until then. That is soon, for we wait only for ipcs, which is quick.
- */
-static int hold_signals(sigset_t *before)
-{
-    /* Ctrl-C, kill, the terminal closed, nobody reads our output any more */
-    const int signals[] = {SIGINT, SIGTERM, SIGHUP, SIGPIPE};
-    sigset_t held;
-
-    if (sigemptyset(&held) == -1)
-        return -1;
-    for (size_t i = 0; i < sizeof signals / sizeof signals[0]; i++) {
-        if (sigaddset(&held, signals[i]) == -1)
-            return -1;
-    }
-    return sigprocmask(SIG_BLOCK, &held, before);
-}
 
 /* Runs "ipcs -m". It is here to look at; without it we go on. */
 static void show_segments(const char *when)
@@ -56,15 +38,11 @@ static void show_segments(const char *when)
 int main(int argc, char *argv[])
 {
     const char *name = argc > 1 ? argv[1] : NAME;
-    sigset_t before;
     shmc_segment *segment;
     int status = EXIT_SUCCESS;
 
-    /* Line by line also into a pipe, so that we can be followed. */
-    if (setvbuf(stdout, NULL, _IOLBF, BUFSIZ) != 0 || hold_signals(&before) == -1) {
-        fprintf(stderr, "reader: cannot set up output and signals\n");
-        return EXIT_FAILURE;
-    }
+    print_line_by_line();
+    hold_signals(); /* until the segment is removed */
 
     /* No SHMC_CREATE: there must be one. Size 0: we take it as large as it is. */
     segment = shmc_segment_open(name, 0, SHMC_RDONLY, 0);
@@ -95,12 +73,6 @@ int main(int argc, char *argv[])
 
     show_segments("after");
 
-    /* A signal that came meanwhile ends the program here. */
-    if (sigprocmask(SIG_SETMASK, &before, NULL) == -1) {
-        perror("reader: sigprocmask");
-        return EXIT_FAILURE;
-    }
-
-    /* Did all that we printed arrive? */
-    return ferror(stdout) ? EXIT_FAILURE : status;
+    release_signals(); /* one that arrived meanwhile ends the program here */
+    return check_output(status);
 }

@@ -1,13 +1,14 @@
+/* cc -o removal removal.c -I../include -L../target/release -lshmcomm -Wl,-rpath,../target/release */
+
 /*
- * Removes a System V segment while it is attached: nobody finds it any more,
- * who has it keeps it, and the last one who detaches it frees it.
+ * Removes a System V segment while it is attached: no process finds it any
+ * more, those that have it attached keep it, and the last detach frees it.
  *
  * ./removal NAME uses the segment of another name, such as sysv:0x1234.
  */
-#define _XOPEN_SOURCE 700 /* sigprocmask and shared memory, under -std=c11 too */
+#include "example.h"
 
 #include <errno.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,26 +18,6 @@
 
 #define NAME "sysv:../#2016" /* the key is ftok("../", 2016) */
 #define SIZE 4096
-
-/*
- * A segment outlives its programs until somebody removes it. So while there is
- * one, a signal must not end this program: it is held back until all is done.
- * That is soon, for we wait for nothing meanwhile.
- */
-static int hold_signals(sigset_t *before)
-{
-    /* Ctrl-C, kill, the terminal closed, nobody reads our output any more */
-    const int signals[] = {SIGINT, SIGTERM, SIGHUP, SIGPIPE};
-    sigset_t held;
-
-    if (sigemptyset(&held) == -1)
-        return -1;
-    for (size_t i = 0; i < sizeof signals / sizeof signals[0]; i++) {
-        if (sigaddset(&held, signals[i]) == -1)
-            return -1;
-    }
-    return sigprocmask(SIG_BLOCK, &held, before);
-}
 
 /* Like all that follow: 0, or -1 after saying what went wrong. */
 static int show(const char *when, const shmc_segment *segment, shmc_segment_info *info)
@@ -50,7 +31,7 @@ static int show(const char *when, const shmc_segment *segment, shmc_segment_info
     return 0;
 }
 
-/* Nobody finds it: neither by its name nor, asking the kernel, by its key. */
+/* No process finds it: neither by its name nor, asking the kernel, by its key. */
 static int look_for_it(const char *name, key_t key)
 {
     shmc_segment *other = shmc_segment_open(name, 0, 0, 0);
@@ -94,16 +75,12 @@ static int check_that_it_is_gone(int id)
 int main(int argc, char *argv[])
 {
     const char *name = argc > 1 ? argv[1] : NAME;
-    sigset_t before;
     shmc_segment *segment;
     shmc_segment_info info, then;
     int status = EXIT_SUCCESS;
 
-    /* Line by line also into a pipe, so that we can be followed. */
-    if (setvbuf(stdout, NULL, _IOLBF, BUFSIZ) != 0 || hold_signals(&before) == -1) {
-        fprintf(stderr, "removal: cannot set up output and signals\n");
-        return EXIT_FAILURE;
-    }
+    print_line_by_line();
+    hold_signals(); /* until the segment is removed */
 
     /* SHMC_EXCL: what is there already is not ours to remove. */
     segment = shmc_segment_open(name, SIZE, SHMC_CREATE | SHMC_EXCL, 0600);
@@ -137,12 +114,6 @@ int main(int argc, char *argv[])
             status = EXIT_FAILURE;
     }
 
-    /* A signal that came meanwhile ends the program here. */
-    if (sigprocmask(SIG_SETMASK, &before, NULL) == -1) {
-        perror("removal: sigprocmask");
-        return EXIT_FAILURE;
-    }
-
-    /* Did all that we printed arrive? */
-    return ferror(stdout) ? EXIT_FAILURE : status;
+    release_signals(); /* one that arrived meanwhile ends the program here */
+    return check_output(status);
 }

@@ -1,14 +1,15 @@
+/* cc -o semaphore semaphore.c -I../include -L../target/release -lshmcomm -Wl,-rpath,../target/release */
+
 /*
- * Two processes take turns on a shared buffer: who wants to use it waits for
- * the semaphore (P) and gives it back after (V). One of them is killed while it
+ * Two processes take turns on a shared buffer: each waits for the semaphore
+ * before it uses the buffer (P) and gives it back afterwards (V). One of them is killed while it
  * has the semaphore; the kernel gives back what it had, and the other goes on.
  *
  * An optional argument names the semaphore, as in "sysv:/tmp#7".
  */
-#define _XOPEN_SOURCE 700
+#include "example.h"
 
 #include <errno.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,51 +21,19 @@
 
 #define SIZE 256
 
-static volatile sig_atomic_t interrupted; /* by this signal; 0: not yet */
-
-static void interrupt(int signal)
-{
-    interrupted = signal;
-}
-
-/*
- * A semaphore outlives its programs until somebody removes it. So a signal does not end this program
- * at once: it ends the wait (SHMC_INTR), and the program cleans up.
- */
-static int catch_signals(void)
-{
-    /* Ctrl-C, kill, the terminal closed, nobody reads our output any more */
-    const int signals[] = {SIGINT, SIGTERM, SIGHUP, SIGPIPE};
-    struct sigaction action;
-
-    memset(&action, 0, sizeof action);
-    action.sa_handler = interrupt;
-    action.sa_flags = SA_RESTART; /* for printf; shmc_sem_wait ends all the same */
-    if (sigemptyset(&action.sa_mask) == -1)
-        return -1;
-    for (size_t i = 0; i < sizeof signals / sizeof signals[0]; i++) {
-        if (sigaction(signals[i], &action, NULL) == -1)
-            return -1;
-    }
-    return 0;
-}
-
-/*
- * P: wait until the buffer is ours. A signal that comes after the first line here and before the wait
- * does not end it; but the other process gives the semaphore back soon, or dies.
- */
+/* P: waits until the buffer is ours. A signal ends the wait with EINTR. */
 static int take(shmc_sem *semaphore, const char *who)
 {
-    if (interrupted == 0 && shmc_sem_wait(semaphore, -1) == 0)
+    if (caught_signal == 0 && shmc_sem_wait(semaphore, -1) == 0)
         return 0;
-    if (interrupted != 0)
-        fprintf(stderr, "%s: stops, because of signal %d\n", who, (int)interrupted);
+    if (caught_signal != 0)
+        fprintf(stderr, "%s: stops, because of signal %d\n", who, (int)caught_signal);
     else
         perror(who);
     return -1;
 }
 
-/* V: the next one may have it. */
+/* V: the other process may have it. */
 static int give(shmc_sem *semaphore, const char *who)
 {
     if (shmc_sem_post(semaphore) == -1) {
@@ -132,10 +101,9 @@ int main(int argc, char **argv)
     pid_t other;
     int status;
 
-    if (setvbuf(stdout, NULL, _IOLBF, BUFSIZ) != 0 || catch_signals() == -1) {
-        fprintf(stderr, "semaphore: cannot set up output and signals\n");
-        return EXIT_FAILURE;
-    }
+    print_line_by_line();
+    catch_signals();
+
     segment = shmc_segment_open("anon:", SIZE, SHMC_CREATE, 0600);
     if (segment == NULL) {
         perror("anon:");
@@ -169,10 +137,6 @@ int main(int argc, char **argv)
         status = EXIT_FAILURE;
     }
 
-    /* The shell is to see that a signal has ended the program. */
-    if (interrupted != 0) {
-        signal(interrupted, SIG_DFL);
-        raise(interrupted);
-    }
-    return ferror(stdout) ? EXIT_FAILURE : status;
+    die_of_caught_signal();
+    return check_output(status);
 }

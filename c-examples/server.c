@@ -1,12 +1,13 @@
+/* cc -o server server.c -I../include -L../target/release -lshmcomm -Wl,-rpath,../target/release */
+
 /*
- * The server of the classic conversation over comm.h: makes a segment, shows
+ * The server of the classic conversation over comm.h: creates a segment, shows
  * what is in it once a second until a client has written AAAAA, and removes it.
  *
  * Start it, and in another terminal ./client; or both with "make run".
  */
-#define _XOPEN_SOURCE 700 /* sigaction and shared memory, under -std=c11 too */
+#include "example.h"
 
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,33 +18,6 @@
 #define SIZE 4096
 #define EXPECTED "AAAAA"
 #define PATIENCE 60 /* seconds */
-
-/* A signal handler may do very little; setting such a flag is allowed. */
-static volatile sig_atomic_t stopped;
-
-static void stop(int signal_number)
-{
-    (void)signal_number;
-    stopped = 1;
-}
-
-/*
- * A segment outlives its programs until somebody removes it. So a signal must
- * not end this program on the spot: it sets the flag, and main cleans up.
- */
-static int stop_at_signals(void)
-{
-    /* Ctrl-C, kill, the terminal closed, nobody reads our output any more */
-    const int signals[] = {SIGINT, SIGTERM, SIGHUP, SIGPIPE};
-    struct sigaction action = {0};
-
-    action.sa_handler = stop;
-    for (size_t i = 0; i < sizeof signals / sizeof signals[0]; i++) {
-        if (sigaction(signals[i], &action, NULL) == -1)
-            return -1;
-    }
-    return 0;
-}
 
 /*
  * Copies the text out of the segment. Another process writes there: it may
@@ -61,14 +35,14 @@ static void copy_text(char copy[SIZE + 1], const volatile char *shared)
 
 /*
  * volatile: the bytes change though nothing in this program changes them, so
- * the compiler must read them anew each time. It promises no more than that,
+ * the compiler must read them again each time. It promises no more than that,
  * which is enough here, where each letter is a byte that is written once.
  */
 static int converse(const volatile char *shared)
 {
     char text[SIZE + 1];
 
-    for (int second = 0; second < PATIENCE && !stopped; second++) {
+    for (int second = 0; second < PATIENCE && caught_signal == 0; second++) {
         copy_text(text, shared);
         printf("server: read \"%s\"\n", text);
         /* "Begins with", not "equals": a client may have written on meanwhile. */
@@ -76,7 +50,7 @@ static int converse(const volatile char *shared)
             return EXIT_SUCCESS;
         sleep(1); /* a signal ends it early, and then the loop */
     }
-    if (stopped)
+    if (caught_signal != 0)
         fprintf(stderr, "server: stopped by a signal\n");
     else
         fprintf(stderr, "server: gave up: no client has written %s within %d seconds\n",
@@ -90,11 +64,8 @@ int main(void)
     void *memory;
     int status = EXIT_FAILURE;
 
-    /* Line by line also into a pipe, so that we can be followed. */
-    if (setvbuf(stdout, NULL, _IOLBF, BUFSIZ) != 0 || stop_at_signals() == -1) {
-        fprintf(stderr, "server: cannot set up output and signals\n");
-        return EXIT_FAILURE;
-    }
+    print_line_by_line();
+    catch_signals(); /* until the segment is removed */
 
     id = create_shm(SIZE);
     if (id < 0)
@@ -112,11 +83,10 @@ int main(void)
         }
     }
 
-    /* From here on every way leads past this: what we made, we remove. */
+    /* From here on every way leads past this: what we created, we remove. */
     if (destory_shm(id) == -1)
         return EXIT_FAILURE; /* destory_shm has said why */
     printf("server: removed segment %d\n", id);
 
-    /* Did all that we printed arrive? */
-    return ferror(stdout) ? EXIT_FAILURE : status;
+    return check_output(status);
 }

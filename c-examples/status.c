@@ -1,12 +1,13 @@
+/* cc -o status status.c -I../include -L../target/release -lshmcomm -Wl,-rpath,../target/release */
+
 /*
  * What the system knows about a System V segment, and what can be changed: its
  * status, its permissions, locking it into memory, attaching it for reading
  * only. Each is shown before and after.
  */
-#define _XOPEN_SOURCE 700 /* sigprocmask and fork under -std=c11 too */
+#include "example.h"
 
 #include <errno.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,26 +19,6 @@
 
 #define SIZE 4096
 #define TEXT "hello"
-
-/*
- * A segment outlives its programs until somebody removes it. So while there is
- * one, a signal must not end this program: it is held back, and takes effect
- * when the segment is removed. That is soon: we wait for nothing but our child.
- */
-static int hold_signals(sigset_t *before)
-{
-    /* Ctrl-C, kill, the terminal closed, nobody reads our output any more */
-    const int signals[] = {SIGINT, SIGTERM, SIGHUP, SIGPIPE};
-    sigset_t held;
-
-    if (sigemptyset(&held) == -1)
-        return -1;
-    for (size_t i = 0; i < sizeof signals / sizeof signals[0]; i++) {
-        if (sigaddset(&held, signals[i]) == -1)
-            return -1;
-    }
-    return sigprocmask(SIG_BLOCK, &held, before);
-}
 
 /* Like all that follow: 0, or -1 after saying what went wrong. */
 static int show(const char *when, const shmc_segment *segment)
@@ -84,7 +65,7 @@ static int lock_and_unlock(shmc_segment *segment)
     return show("after unlock", segment);
 }
 
-/* Who writes to memory attached for reading only is killed: so a child does it. */
+/* A write to memory attached for reading only kills the process: so a child does it. */
 static int let_child_write(volatile char *shared)
 {
     const struct rlimit none = {0, 0};
@@ -141,16 +122,12 @@ static int attach_for_reading(const char *name, shmc_segment *segment)
 int main(void)
 {
     char name[32];
-    sigset_t before;
     shmc_segment *segment;
     shmc_segment_info info;
     int status = EXIT_FAILURE;
 
-    /* Line by line also into a pipe, so that we can be followed. */
-    if (setvbuf(stdout, NULL, _IOLBF, BUFSIZ) != 0 || hold_signals(&before) == -1) {
-        fprintf(stderr, "status: cannot set up output and signals\n");
-        return EXIT_FAILURE;
-    }
+    print_line_by_line();
+    hold_signals(); /* until the segment is removed */
 
     segment = shmc_segment_open("sysv:private", SIZE, SHMC_CREATE, 0600);
     if (segment == NULL) {
@@ -180,12 +157,6 @@ int main(void)
         printf("status: removed segment %d\n", info.id);
     }
 
-    /* A signal that came meanwhile ends the program here. */
-    if (sigprocmask(SIG_SETMASK, &before, NULL) == -1) {
-        perror("status: sigprocmask");
-        return EXIT_FAILURE;
-    }
-
-    /* Did all that we printed arrive? */
-    return ferror(stdout) ? EXIT_FAILURE : status;
+    release_signals(); /* one that arrived meanwhile ends the program here */
+    return check_output(status);
 }

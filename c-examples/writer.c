@@ -1,13 +1,14 @@
+/* cc -o writer writer.c -I../include -L../target/release -lshmcomm -Wl,-rpath,../target/release */
+
 /*
- * Writes a text to a System V segment and leaves. The segment stays: who comes
- * later, such as ./reader, finds the text there.
+ * Writes a text to a System V segment and leaves. The segment stays: a
+ * later process, such as ./reader, finds the text there.
  *
  * ./writer NAME uses the segment of another name, such as sysv:0x1234.
  */
-#define _XOPEN_SOURCE 700 /* sigprocmask under -std=c11 too */
+#include "example.h"
 
 #include <errno.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,38 +20,14 @@
 #define SIZE 512
 #define TEXT "how are you"
 
-/*
- * A signal must not end this program when the segment is made and the text not
- * yet in it: it is held back until all is done. That is soon, for we wait for
- * nothing meanwhile.
- */
-static int hold_signals(sigset_t *before)
-{
-    /* Ctrl-C, kill, the terminal closed, nobody reads our output any more */
-    const int signals[] = {SIGINT, SIGTERM, SIGHUP, SIGPIPE};
-    sigset_t held;
-
-    if (sigemptyset(&held) == -1)
-        return -1;
-    for (size_t i = 0; i < sizeof signals / sizeof signals[0]; i++) {
-        if (sigaddset(&held, signals[i]) == -1)
-            return -1;
-    }
-    return sigprocmask(SIG_BLOCK, &held, before);
-}
-
 int main(int argc, char *argv[])
 {
     const char *name = argc > 1 ? argv[1] : NAME;
-    sigset_t before;
     shmc_segment *segment;
     int status = EXIT_SUCCESS;
 
-    /* Line by line also into a pipe, so that we can be followed. */
-    if (setvbuf(stdout, NULL, _IOLBF, BUFSIZ) != 0 || hold_signals(&before) == -1) {
-        fprintf(stderr, "writer: cannot set up output and signals\n");
-        return EXIT_FAILURE;
-    }
+    print_line_by_line();
+    hold_signals(); /* until the text is in the segment */
 
     /*
      * SHMC_EXCL: only a new segment will do, so that we do not write over what
@@ -76,15 +53,10 @@ int main(int argc, char *argv[])
     printf("writer: detached; the segment stays for a reader\n");
 
     /* If not all that we printed arrived, we have failed, and leave nothing. */
-    if (ferror(stdout))
-        status = EXIT_FAILURE;
+    status = check_output(status);
     if (status == EXIT_FAILURE && shmc_remove(name) == -1)
         perror("writer: shmc_remove");
 
-    /* A signal that came meanwhile ends the program here. */
-    if (sigprocmask(SIG_SETMASK, &before, NULL) == -1) {
-        perror("writer: sigprocmask");
-        return EXIT_FAILURE;
-    }
+    release_signals(); /* one that arrived meanwhile ends the program here */
     return status;
 }

@@ -7,12 +7,13 @@ mod support;
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::os::unix::fs::symlink;
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::thread;
 use std::time::Duration;
 
 use make::{Group, PATIENCE, STRICT, Tour, tour_file};
-use support::{run, stderr, stdout};
+use support::{library, run, stderr, stdout};
 
 #[test]
 fn make_run_shows_a_whole_conversation() {
@@ -255,6 +256,36 @@ fn the_programs_build_without_a_warning() {
 }
 
 #[test]
+fn the_line_on_top_of_each_program_builds_it() {
+    let Some(tour) = Tour::new() else { return };
+    let directory = tour.copy();
+    for file in files("c") {
+        let text = fs::read_to_string(&file).unwrap();
+        let line = text.lines().next().unwrap();
+        let line = line.strip_prefix("/* cc ").expect(line);
+        let line = line.strip_suffix(" */").expect(line);
+        let program = file.file_stem().unwrap();
+        for flags in ["", "-std=c11 -Wall -Wextra -pedantic -Werror"] {
+            let _ = fs::remove_file(directory.join(program));
+            let command = format!("cc {line} {flags} && ldd ./{}", program.display());
+            let mut sh = Command::new("sh");
+            let output = run(sh.args(["-c", &command]).current_dir(&directory));
+            assert!(!stdout(&output).contains("not found"), "{command}");
+            assert_eq!(stderr(&output), "", "{command}");
+        }
+    }
+}
+
+#[test]
+fn make_runs_a_program_in_the_directory_itself() {
+    let Some(tour) = Tour::new() else { return };
+    let mut make = tour.command("make");
+    make.args(["run-status", "LIBRARY=../target/release"]);
+    let output = run(make.env_remove("MAKEFLAGS").current_dir(tour.copy()));
+    assert!(stdout(&output).contains("status: removed segment "));
+}
+
+#[test]
 fn make_builds_once_and_clean_leaves_nothing() {
     let Some(tour) = Tour::new() else { return };
     run(&mut tour.make(["all", "static"]));
@@ -302,11 +333,15 @@ fn a_missing_cargo_is_one_line() {
 
 /// How many programs there are.
 fn sources() -> usize {
+    files("c").len()
+}
+
+fn files(extension: &str) -> Vec<PathBuf> {
     let entries = fs::read_dir(tour_file("")).unwrap();
     let paths = entries.map(|entry| entry.unwrap().path());
     paths
-        .filter(|path| path.extension().is_some_and(|is| is == "c"))
-        .count()
+        .filter(|path| path.extension().is_some_and(|is| is == extension))
+        .collect()
 }
 
 /// Stands before the C library; see [`Tour::hurried`].
@@ -335,6 +370,20 @@ void *shmat(int id, const void *address, int flags)
 "#;
 
 impl Tour {
+    /// A copy of the directory, with the library where `cargo build --release` leaves it.
+    fn copy(&self) -> PathBuf {
+        let directory = self.0.join("c-examples");
+        fs::create_dir_all(self.0.join("target")).unwrap();
+        fs::create_dir(&directory).unwrap();
+        symlink(library(), self.0.join("target/release")).unwrap();
+        symlink(tour_file("../include"), self.0.join("include")).unwrap();
+        let sources = files("c").into_iter().chain(files("h"));
+        for file in sources.chain([tour_file("Makefile")]) {
+            fs::copy(&file, directory.join(file.file_name().unwrap())).unwrap();
+        }
+        directory
+    }
+
     /// One of the programs, such that a second is a hundredth of one, and that a byte behind the
     /// segment cannot be touched.
     fn hurried(&self, program: &str) -> Command {

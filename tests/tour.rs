@@ -572,12 +572,130 @@ fn a_signal_ends_a_wait_for_the_semaphore() {
     }
 }
 
+/// The names of the two channels of `channel-server` and `channel-client`, neither of which may be
+/// left.
+struct Channels([support::ObjectName; 2]);
+
+impl Channels {
+    fn new() -> Self {
+        Self([support::ObjectName::new(), support::ObjectName::new()])
+    }
+
+    fn names(&self) -> [String; 2] {
+        [self.0[0].name(), self.0[1].name()]
+    }
+
+    fn program(&self, tour: &Tour, program: &str) -> Group {
+        let mut command = tour.program(program);
+        command.args(self.names());
+        Group::start(command)
+    }
+
+    fn assert_removed(&self, output: &str) {
+        let left = self.0.iter().filter(|channel| channel.path().exists());
+        assert_eq!(left.count(), 0, "{output}");
+    }
+}
+
+/// The two programs, each with what it prints before it waits for the other.
+const SERVER: (&str, &str) = ("channel-server", "server: waits for letters");
+const CLIENT: (&str, &str) = ("channel-client", "client: sent A, 1 of 5");
+
+/// Long enough for a program that has just printed a line to begin its wait.
+fn let_it_wait() {
+    std::thread::sleep(std::time::Duration::from_millis(200));
+}
+
 #[test]
-fn a_channel_goes_on_with_another_client() {
+fn channel_server_and_client_start_in_either_order() {
+    let Some(tour) = Tour::new() else { return };
+    run(&mut tour.make(["all", STRICT]));
+    let channels = Channels::new();
+    let setting = format!("CHANNELS={}", channels.names().join(" "));
+    for [first, second] in [[SERVER, CLIENT], [CLIENT, SERVER]] {
+        for delay in [false, true] {
+            let make = |name| Group::start(tour.make([&format!("run-{name}"), STRICT, &setting]));
+            let mut group = make(first.0);
+            if delay {
+                group.wait_for(first.1);
+                let_it_wait();
+            }
+            let mut all = String::new();
+            for program in [group, make(second.0)] {
+                let (status, output) = program.finish();
+                assert!(status.success(), "{status}\n{output}");
+                all += &output;
+            }
+            for length in 1..=5 {
+                let text = "A".repeat(length);
+                for line in [
+                    format!("server: received \"{text}\""),
+                    format!("client: sent A, {length} of 5"),
+                    format!("client: the server has \"{text}\""),
+                ] {
+                    let times = all.lines().filter(|said| *said == line).count();
+                    assert_eq!(times, 1, "{line}\n{all}");
+                }
+            }
+            channels.assert_removed(&all);
+        }
+    }
+}
+
+#[test]
+fn a_signal_to_channel_server_or_client_leaves_no_channel() {
+    let Some(tour) = Tour::new() else { return };
+    let channels = Channels::new();
+    for (interrupted, other) in [(SERVER, CLIENT), (CLIENT, SERVER)] {
+        for signal in [libc::SIGINT, libc::SIGTERM, libc::SIGHUP] {
+            for alone in [true, false] {
+                let other = (!alone).then(|| {
+                    let mut group = channels.program(&tour, other.0);
+                    group.wait_for(other.1);
+                    let_it_wait();
+                    group.signal_first(libc::SIGSTOP);
+                    group
+                });
+                let mut group = channels.program(&tour, interrupted.0);
+                group.wait_for(interrupted.1);
+                let_it_wait();
+                group.signal_first(signal);
+                let (status, output) = group.finish();
+                assert_eq!(status.signal(), Some(signal), "{status}\n{output}");
+                channels.assert_removed(&output);
+                if let Some(other) = other {
+                    other.signal_first(libc::SIGCONT);
+                    let (status, output) = other.finish();
+                    assert_eq!(status.code(), Some(1), "{status}\n{output}");
+                    channels.assert_removed(&output);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_second_channel_server_or_client_disturbs_nothing() {
+    let Some(tour) = Tour::new() else { return };
+    let channels = Channels::new();
+    let mut server = channels.program(&tour, SERVER.0);
+    server.wait_for(SERVER.1);
+    let (status, output) = channels.program(&tour, SERVER.0).finish();
+    assert_eq!(status.code(), Some(1), "{status}\n{output}");
+    assert!(output.contains("Device or resource busy"), "{output}");
+    for program in [channels.program(&tour, CLIENT.0), server] {
+        let (status, output) = program.finish();
+        assert!(status.success(), "{status}\n{output}");
+    }
+    channels.assert_removed("");
+}
+
+#[test]
+fn a_channel_goes_on_with_another_client_when_one_is_killed() {
     let Some(tour) = Tour::new() else { return };
     let object = support::ObjectName::new();
     for _ in 0..5 {
-        let (status, output) = Run::of(tour.named("channel", Some(&object.name()))).finish();
+        let (status, output) = Run::of(tour.named("channel-killed", Some(&object.name()))).finish();
         assert!(status.success(), "{status}\n{output}");
         let received: Vec<_> = output
             .lines()
@@ -601,7 +719,7 @@ fn make_tour_runs_to_its_end() {
     let (status, output) = Run::of(tour.make_with_segment("tour")).finish();
     assert!(status.success(), "{status}\n{output}");
     let headings = output.lines().filter(|line| line.starts_with("== "));
-    assert_eq!(headings.count(), 9, "{output}");
+    assert_eq!(headings.count(), 10, "{output}");
     for last in [
         "server: removed segment ",
         "private: removed segment ",
@@ -611,11 +729,14 @@ fn make_tour_runs_to_its_end() {
         "status: removed segment ",
         "removal: shmctl of the id it had: Invalid argument",
         "parent: the child was killed; the semaphore is 1 again",
-        "server: received \"AAAAA\"",
+        "client: the server has \"AAAAA\"",
+        "server: the client is gone; here is another one",
     ] {
         let says = output.lines().any(|line| line.starts_with(last));
         assert!(says, "no \"{last}\" in\n{output}");
     }
+    let complete = output.matches("server: received \"AAAAA\"\n").count();
+    assert_eq!(complete, 2, "{output}");
     assert_eq!(tour.0.segments(), []);
 }
 
@@ -654,6 +775,9 @@ fn make_runs_each_program() {
         assert!(lines_of(program, &output).count() >= 3, "{output}");
     }
     assert_eq!(tour.0.segments(), []);
+
+    let (status, output) = Run::of(tour.make(["run-channel-killed", STRICT])).finish();
+    assert!(status.success(), "{status}\n{output}");
 
     let make = tour.make_with_segment("run-private");
     let (status, output) = Run::with_input(make, "").finish();

@@ -1,18 +1,14 @@
+/* cc -o channel-killed channel-killed.c -I../include -L../target/release -lshmcomm -Wl,-rpath,../target/release */
+
 /*
- * The conversation of server and client again, as it should be: messages, no
- * sleep, no polling. The client is killed in the middle; the server notices,
- * starts another one, and the conversation goes on where it was.
+ * A client is killed in the middle of a conversation. The server notices it,
+ * starts another client, and the conversation goes on where it was.
  *
- * An optional argument names the channel, as in "posix:/talk".
+ * ./channel-killed NAME uses another name than its own, such as posix:/talk.
  */
-#define _XOPEN_SOURCE 700
+#include "example.h"
 
 #include <errno.h>
-#include <signal.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/types.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -21,37 +17,7 @@
 #define CAPACITY 4096
 #define LETTERS 5
 
-static volatile sig_atomic_t interrupted; /* by this signal; 0: not yet */
-
-static void interrupt(int signal)
-{
-    interrupted = signal;
-}
-
-/*
- * A channel outlives its programs until somebody removes it. So a signal does
- * not end this program at once: it ends the wait (SHMC_INTR), and the program
- * cleans up.
- */
-static int catch_signals(void)
-{
-    /* Ctrl-C, kill, the terminal closed, nobody reads our output any more */
-    const int signals[] = {SIGINT, SIGTERM, SIGHUP, SIGPIPE};
-    struct sigaction action;
-
-    memset(&action, 0, sizeof action);
-    action.sa_handler = interrupt;
-    action.sa_flags = SA_RESTART; /* for printf; shmc_recv ends all the same */
-    if (sigemptyset(&action.sa_mask) == -1)
-        return -1;
-    for (size_t i = 0; i < sizeof signals / sizeof signals[0]; i++) {
-        if (sigaction(signals[i], &action, NULL) == -1)
-            return -1;
-    }
-    return 0;
-}
-
-/* Sends the letters from this one on; a first client is killed after two. */
+/* Sends the letters from this one on; the first client is killed after two. */
 static int client(const char *name, int from)
 {
     shmc_channel *channel = shmc_channel_open(name, 0, SHMC_SEND | SHMC_INTR, 0600);
@@ -96,8 +62,8 @@ static int server(shmc_channel *channel, const char *name, pid_t pid)
     char text[LETTERS + 1] = "";
     int length = 0;
 
-    while (length < LETTERS && interrupted == 0) {
-        /* No message yet? This sleeps until there is one, or a signal comes. */
+    while (length < LETTERS && caught_signal == 0) {
+        /* No message yet? This sleeps until there is one, or a signal is caught. */
         ssize_t received = shmc_recv(channel, &text[length], 1, -1);
 
         if (received == 1) {
@@ -118,8 +84,8 @@ static int server(shmc_channel *channel, const char *name, pid_t pid)
             return EXIT_FAILURE;
         }
     }
-    if (interrupted != 0)
-        kill(pid, SIGTERM); /* the client may have been told as well, or not */
+    if (caught_signal != 0)
+        kill(pid, SIGTERM); /* Ctrl-C reaches the client too, kill does not */
     if (waitpid(pid, NULL, 0) == -1) {
         perror("server: waitpid");
         return EXIT_FAILURE;
@@ -135,10 +101,9 @@ int main(int argc, char **argv)
     pid_t pid;
     int status = EXIT_FAILURE;
 
-    if (setvbuf(stdout, NULL, _IOLBF, BUFSIZ) != 0 || catch_signals() == -1) {
-        fprintf(stderr, "channel: cannot set up output and signals\n");
-        return EXIT_FAILURE;
-    }
+    print_line_by_line();
+    catch_signals();
+
     if (argc > 1)
         name = argv[1];
     else
@@ -161,10 +126,6 @@ int main(int argc, char **argv)
         status = EXIT_FAILURE;
     }
 
-    /* The shell is to see that a signal has ended the program. */
-    if (interrupted != 0) {
-        signal(interrupted, SIG_DFL);
-        raise(interrupted);
-    }
-    return ferror(stdout) ? EXIT_FAILURE : status;
+    die_of_caught_signal();
+    return check_output(status);
 }
