@@ -73,7 +73,9 @@ extern "C" {
 
 /**
  * Of shmc_channel_open and shmc_sem_open: a signal handler that runs in the waiting thread ends the
- * wait with EINTR.
+ * wait with EINTR. A handler that runs in the moment before the thread falls asleep does not: at the
+ * beginning, and each 80 ms when a channel's waiter looks for its peer. A program that must not miss
+ * it has the handler repeat the signal, as with alarm(2).
  */
 #define SHMC_INTR 2048
 
@@ -772,8 +774,7 @@ struct shmc_channel *shmc_channel_open(const char *name,
  *   EINVAL     channel is NULL or a receiving end; msg is NULL and len is not 0
  *   EPERM      the handle was inherited across fork(2)
  *
- * EPIPE and EIDRM come within 100 ms of their cause. A signal that is handled just before the wait
- * begins does not end it.
+ * EPIPE and EIDRM come within 100 ms of their cause.
  *
  * No system call while there is room and the receiver is awake; one to wake a receiver that sleeps. Of
  * several that share an end and sleep, a message wakes one, and that one wakes the next if there is

@@ -123,8 +123,7 @@ pub unsafe extern "C" fn shmc_channel_open(
 ///   EINVAL     channel is NULL or a receiving end; msg is NULL and len is not 0
 ///   EPERM      the handle was inherited across fork(2)
 ///
-/// EPIPE and EIDRM come within 100 ms of their cause. A signal that is handled just before the wait
-/// begins does not end it.
+/// EPIPE and EIDRM come within 100 ms of their cause.
 ///
 /// No system call while there is room and the receiver is awake; one to wake a receiver that sleeps. Of
 /// several that share an end and sleep, a message wakes one, and that one wakes the next if there is

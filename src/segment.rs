@@ -31,7 +31,9 @@ pub const SHMC_HUGE: c_int = 32;
 /// Keep the memory from being swapped, as shmc_segment_lock.
 pub const SHMC_LOCKED: c_int = 64;
 /// Of shmc_channel_open and shmc_sem_open: a signal handler that runs in the waiting thread ends the
-/// wait with EINTR.
+/// wait with EINTR. A handler that runs in the moment before the thread falls asleep does not: at the
+/// beginning, and each 80 ms when a channel's waiter looks for its peer. A program that must not miss
+/// it has the handler repeat the signal, as with alarm(2).
 pub const SHMC_INTR: c_int = 2048;
 
 /// In shmc_segment_info: normal pages.
