@@ -185,6 +185,13 @@ mod tests {
         assert_eq!(Place::from_raw(place.raw() | 1 << 63), place);
     }
 
+    /// As another version of the library computes them.
+    #[test]
+    fn fingerprints_stay_what_they_are() {
+        assert_eq!(fingerprint(b"".iter().copied()), 0x799fb);
+        assert_eq!(fingerprint(b"shmcomm".iter().copied()), 0xbe03e);
+    }
+
     #[test]
     fn boots_and_namespaces_differ() {
         let place = Place::current().unwrap();
