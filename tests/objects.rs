@@ -402,6 +402,8 @@ mod sandboxes {
         let living = driver.sandbox.join(".shmcomm-0x0123456789abcdef");
         let dead = driver.sandbox.join(".shmcomm-0x0123456789abcde0");
         let unlike = driver.sandbox.join(".shmcomm-0x0123456789abcdeg");
+        let fifo = driver.sandbox.join(".shmcomm-0x0123456789abcde1");
+        support::run(Command::new("mkfifo").arg(&fifo));
         for path in [&living, &dead, &unlike] {
             fs::write(path, "").unwrap();
         }
@@ -410,7 +412,7 @@ mod sandboxes {
         let name = driver.file();
         let open = ["open", &name, "64", "cx", "0600", "remove", &name];
         support::run(&mut refusing(&driver, &launcher, REFUSED[0], &open));
-        assert!(living.exists() && !dead.exists() && unlike.exists());
+        assert!(living.exists() && !dead.exists() && unlike.exists() && fifo.exists());
     }
 
     #[test]

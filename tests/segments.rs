@@ -4,8 +4,9 @@
 mod support;
 
 use std::collections::BTreeSet;
+use std::ffi::OsString;
 use std::io::{BufRead, BufReader, Read};
-use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, symlink};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
@@ -217,6 +218,21 @@ fn several_that_create_share_one() {
     }
 }
 
+fn has_unnamed_files(directory: &Path) -> bool {
+    let mut options = fs::OpenOptions::new();
+    options.write(true).custom_flags(libc::O_TMPFILE);
+    options.open(directory).is_ok()
+}
+
+/// The temporary names in a directory.
+fn stand_ins(directory: &Path) -> BTreeSet<OsString> {
+    let entries = fs::read_dir(directory).unwrap();
+    let names = entries.map(|entry| entry.unwrap().file_name());
+    names
+        .filter(|name| name.to_string_lossy().starts_with(".shmcomm-"))
+        .collect()
+}
+
 /// Kills a creator at each system call, and lets the next process open the same name.
 fn kill_at_each_system_call(
     driver: &Driver,
@@ -234,6 +250,10 @@ fn kill_at_each_system_call(
             break;
         }
         kills += 1;
+        if environment.is_empty() && flags == "cx" && has_unnamed_files(driver.sandbox.path()) {
+            let left = stand_ins(driver.sandbox.path());
+            assert!(left.is_empty(), "{name}, {steps} steps: {left:?}");
+        }
         let next = [
             "open", name, "5000", "c", "0600", "size", "put", "x", "show", "remove", name,
         ];
@@ -268,20 +288,12 @@ fn a_file_system_without_unnamed_files_will_do() {
     let preload = [("LD_PRELOAD", library.as_path())];
     for name in [driver.posix(), driver.file()] {
         let directory = driver.path(&name).parent().unwrap().to_owned();
-        let stand_ins = || {
-            let names = fs::read_dir(&directory)
-                .unwrap()
-                .map(|entry| entry.unwrap().file_name());
-            names
-                .filter(|name| name.to_string_lossy().starts_with(".shmcomm-"))
-                .collect::<BTreeSet<_>>()
-        };
-        let before = stand_ins();
+        let before = stand_ins(&directory);
         let mut open =
             driver.command(&["open", &name, "64", "cx", "0640", "stat", "remove", &name]);
         let output = support::stdout(&support::run(open.envs(preload)));
         assert!(output.contains("size 64 mode 0640"), "{output}");
-        assert_eq!(stand_ins().difference(&before).count(), 0);
+        assert_eq!(stand_ins(&directory).difference(&before).count(), 0);
         let mut twice = driver.command(&["open", &name, "64", "cx", "0640", "open", &name, "64"]);
         let twice = support::stdout(&support::run(twice.args(["cx", "0640"]).envs(preload)));
         assert_eq!(twice, format!("open: ok\n{}", failed("open", libc::EEXIST)));
@@ -289,7 +301,7 @@ fn a_file_system_without_unnamed_files_will_do() {
 
         kill_at_each_system_call(&driver, &name, "cx", &preload);
         // What deaths have left is in nobody's way; it is this test's to remove.
-        for left in stand_ins().difference(&before) {
+        for left in stand_ins(&directory).difference(&before) {
             let path = directory.join(left);
             // Another test's creator may have removed it.
             if let Ok(metadata) = fs::metadata(&path) {

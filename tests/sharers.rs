@@ -5,6 +5,7 @@ mod support;
 
 use std::time::Duration;
 
+use support::channel::{ChannelDriver, failed, rest, resume};
 use support::driver::Driver;
 use support::{Link, within};
 
@@ -72,4 +73,31 @@ fn a_message_wakes_one_sleeper() {
         let few = (0..5).any(|_| number(&driver, "wakeups", side) < 500.0);
         assert!(few, "{side}");
     }
+}
+
+#[test]
+fn who_opens_an_end_leaves_a_living_sharers_lock_alone() {
+    let driver = ChannelDriver::new();
+    let name = &driver.object.name();
+    let holder = driver.start(&[
+        "open", name, "4096", "sch", "0600", "reserve", "x", "1", "0", "pause", "commit", "1",
+    ]);
+    let send = ["open", name, "0", "sh", "0", "send", "y", "0"];
+    let none = failed("send", libc::EAGAIN);
+    assert_eq!(driver.run(&send), format!("open: ok\n{none}"));
+    assert_eq!(rest(resume(holder)), "commit: ok\n");
+    assert_eq!(driver.run(&send), "open: ok\nsend: ok\n");
+}
+
+/// The new one has the dead one's slot, and so nobody else could tell that the lock is a dead one's.
+#[test]
+fn who_opens_an_end_frees_the_lock_of_the_dead_one_before_it() {
+    let driver = ChannelDriver::new();
+    let name = &driver.object.name();
+    let open = ["open", name, "4096", "sch", "0600"];
+    let reserve = ["reserve", "x", "1", "0", "pause"];
+    driver.start(&[&open[..], &reserve].concat()).kill();
+    let _new = driver.start(&[&open[..], &["pause"]].concat());
+    let sent = driver.run(&[&open[..], &["send", "y", "0"]].concat());
+    assert_eq!(sent, "open: ok\nsend: ok\n");
 }

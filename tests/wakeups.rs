@@ -45,6 +45,11 @@ fn a_sharer_that_commits_wakes_the_next_one() {
 }
 
 #[test]
+fn a_sharer_that_closes_wakes_the_next_one() {
+    assert_wakes("close", &["h"]);
+}
+
+#[test]
 fn a_sharer_that_releases_wakes_the_next_one() {
     assert_wakes("release", &["h"]);
 }

@@ -200,3 +200,41 @@ extern "C" fn close_registered() {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, Instant};
+
+    use super::*;
+
+    // One test: the second half is a fork that lasts, for the first half too.
+    #[test]
+    fn what_is_opened_while_another_thread_forks_is_opened_again_but_not_for_ever() {
+        let mut times = 0;
+        let opened = undisturbed(|| {
+            times += 1;
+            if times == 1 {
+                begin_fork();
+                end_fork();
+            }
+            Ok(times)
+        });
+        assert!((2..20).contains(&opened.unwrap()));
+        let soon = (0..1000).any(|_| {
+            sys::sleep_ms(1);
+            completed_forks().is_some()
+        });
+        assert!(soon);
+
+        begin_fork();
+        let begin = Instant::now();
+        times = 0;
+        let opened = undisturbed(|| {
+            times += 1;
+            Ok(())
+        });
+        end_fork();
+        assert!(opened.is_ok() && times == 1);
+        assert!(begin.elapsed() >= Duration::from_millis(20));
+    }
+}

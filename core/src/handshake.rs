@@ -140,3 +140,73 @@ pub fn sleep<C, W: SleepWord, T>(
     }
     (result, end)
 }
+
+#[cfg(test)]
+mod tests {
+    use core::cell::Cell;
+
+    use super::*;
+
+    /// A word whose barrier for all may be missing; how often it was asked for.
+    struct Fake {
+        word: Cell<u32>,
+        has_barrier: bool,
+        barriers: Cell<u32>,
+    }
+
+    impl Word for Fake {
+        fn load(&self, _: Ordering) -> u32 {
+            self.word.get()
+        }
+        fn swap(&self, value: u32, _: Ordering) -> u32 {
+            self.word.replace(value)
+        }
+        fn fetch_and(&self, bits: u32, _: Ordering) -> u32 {
+            self.word.replace(self.word.get() & bits)
+        }
+        fn exchange(&self, from: u32, to: u32, _: Ordering) -> bool {
+            self.word.get() == from && self.word.replace(to) == from
+        }
+    }
+
+    impl SleepWord for Fake {
+        fn fence(&self) {}
+        fn fence_everywhere(&self) -> bool {
+            self.barriers.set(self.barriers.get() + 1);
+            self.has_barrier
+        }
+        fn wait(&self, expected: u32, _: i64) -> Wake {
+            assert_eq!((self.word.get(), expected), (3, 3));
+            Wake::TimedOut
+        }
+        fn wake(&self) {}
+    }
+
+    #[test]
+    fn a_missing_barrier_is_told_where_one_is_needed() {
+        for (before, has_barrier, barriers, is_told) in [
+            (0, true, 1, false),
+            (0, false, 1, true),
+            (FENCED, true, 0, false),
+            (FENCED, false, 0, false),
+        ] {
+            let mut context = Fake {
+                word: before.into(),
+                has_barrier,
+                barriers: 0.into(),
+            };
+            let mut told = false;
+            let (result, end) = sleep(
+                &mut context,
+                |context| context,
+                1,
+                false,
+                &mut |_| Err::<(), _>(Stop::Wait),
+                |_| told = true,
+            );
+            assert_eq!((result, end), (Err(Stop::Wait), Wake::TimedOut));
+            assert_eq!((context.barriers.get(), told), (barriers, is_told));
+            assert_eq!(context.word.get(), FENCED);
+        }
+    }
+}

@@ -173,6 +173,8 @@ fn fingerprint(bytes: impl Iterator<Item = u8>) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use core::ffi::{c_int, c_void};
+
     use super::*;
 
     #[test]
@@ -181,6 +183,13 @@ mod tests {
         assert_eq!(Place::current(), Some(place));
         assert_eq!(Place::determine(), Some([place.raw()]));
         assert_eq!(Place::from_raw(place.raw() | 1 << 63), place);
+    }
+
+    /// As another version of the library computes them.
+    #[test]
+    fn fingerprints_stay_what_they_are() {
+        assert_eq!(fingerprint(b"".iter().copied()), 0x799fb);
+        assert_eq!(fingerprint(b"shmcomm".iter().copied()), 0xbe03e);
     }
 
     #[test]
@@ -230,5 +239,23 @@ mod tests {
         unsafe { libc::waitpid(child, &mut status, 0) };
         assert_eq!(status, 0);
         assert!(known().unwrap().place.get().is_some());
+    }
+
+    #[test]
+    fn a_child_that_shares_memory_is_another_process() {
+        extern "C" fn is_found_wrong(_: *mut c_void) -> c_int {
+            let pid = this_process().map(|[pid, ..]| pid);
+            (pid != Some(sys::pid() as u64)).into()
+        }
+        this_process().unwrap();
+        let mut stack = [0_u128; 4096];
+        let flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::SIGCHLD;
+        let top = stack.as_mut_ptr_range().end.cast();
+        // SAFETY: this thread waits until the child, which has a stack of its own, has exited.
+        let child = unsafe { libc::clone(is_found_wrong, top, flags, core::ptr::null_mut()) };
+        let mut status = -1;
+        // SAFETY: the pointer is valid.
+        unsafe { libc::waitpid(child, &mut status, 0) };
+        assert_eq!(status, 0);
     }
 }

@@ -833,3 +833,28 @@ fn a_sharer_may_vanish_at_any_step() {
         explore(1, move || check_vanishing_sharer(life));
     }
 }
+
+/// More than the low bits of a count tell.
+#[test]
+fn no_count_is_another_positions() {
+    const MESSAGES: u64 = 10;
+
+    explore(2, || {
+        let memory = Memory::new(16 * WORD);
+        let sender = thread::spawn({
+            let memory = memory.clone();
+            move || {
+                let process = Process::new(&memory);
+                let mut producer = process.producer();
+                for _ in 0..MESSAGES {
+                    producer.reserve(&process, 0).unwrap();
+                    producer.publish(&process, 0);
+                }
+            }
+        });
+        let process = Process::new(&memory);
+        let (position, count) = ring::counted(process.tail(), process.sent());
+        assert_eq!(position, count * WORD);
+        sender.join().unwrap();
+    });
+}

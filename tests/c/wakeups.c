@@ -4,7 +4,7 @@
  *
  * WHAT: recv   a receiver sleeps until there is a message
  *       send   a sender sleeps until there is room
- *       commit, release
+ *       commit, close, release
  *              a sharer of that end sleeps until the other one has called this
  *       unlock one sleeps until the other has unlocked the mutex
  * FLAGS: h     the ends are shared
@@ -214,6 +214,23 @@ static void committing_sharer(void)
     }
 }
 
+/* Closes what it has reserved at. */
+static void closing_sharer(void)
+{
+    shmc_channel *out = open_end(SHMC_RECV);
+
+    for (int round = 0; round < rounds; round++) {
+        shmc_channel *channel = open_end(SHMC_SEND);
+
+        CHECK(shmc_reserve(channel, 8, PATIENCE) != NULL);
+        tell(to_sleeper);
+        pause_and_stamp();
+        CHECK(shmc_channel_close(channel) == 0);
+        listen_to(to_waker);
+        receive_number(out, round);
+    }
+}
+
 static void sharing_sender(void)
 {
     shmc_channel *channel = open_end(SHMC_SEND);
@@ -284,6 +301,7 @@ static const struct test {
     { "recv", waiting_receiver, late_sender },
     { "send", waiting_sender, late_receiver },
     { "commit", sharing_sender, committing_sharer },
+    { "close", sharing_sender, closing_sharer },
     { "release", sharing_receiver, releasing_sharer },
     { "unlock", locker, unlocker },
 };

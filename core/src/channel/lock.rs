@@ -60,3 +60,42 @@ pub fn unlock(word: &impl Word) {
 pub fn unlock_for_dead(word: &impl Word, found: u32) {
     word.exchange(found, found & COUNT, Relaxed);
 }
+
+#[cfg(test)]
+mod tests {
+    use core::sync::atomic::AtomicU32;
+
+    use super::*;
+
+    #[test]
+    fn no_word_comes_again_soon() {
+        let word = AtomicU32::new(0);
+        let mut before = 0;
+        for _ in 0..1000 {
+            try_lock(&word, 7).unwrap();
+            let now = word.load(Relaxed);
+            assert!(holder(now) == 7 && now > before);
+            unlock(&word);
+            before = now;
+        }
+        word.store(!0, Relaxed);
+        unlock(&word);
+        assert_eq!(try_lock(&word, 7), Ok(()));
+    }
+
+    #[test]
+    fn a_dead_ones_lock_is_freed_as_it_was_found_alone() {
+        let word = AtomicU32::new(0);
+        try_lock(&word, 1).unwrap();
+        let found = try_lock(&word, 2).unwrap_err();
+        unlock(&word);
+        try_lock(&word, 1).unwrap();
+        unlock_for_dead(&word, found);
+        let found = try_lock(&word, 2).unwrap_err();
+        unlock_for_dead(&word, found);
+        assert_eq!(try_lock(&word, 2), Ok(()));
+        // A dead one of the own slot is in nobody's way.
+        assert_eq!(try_lock(&word, 2), Ok(()));
+        assert!(try_lock(&word, 1).is_err());
+    }
+}

@@ -135,3 +135,43 @@ impl Options {
         Ok(channel)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+
+    use super::*;
+    use crate::error::Errno;
+
+    #[test]
+    fn a_dead_holders_end_is_waited_for_and_a_living_ones_is_not() {
+        let name = format!("shmcomm-test-{}-last-holder", sys::pid());
+        let options = Options {
+            side: Side::Sender,
+            capacity: 0,
+            mode: 0o600,
+            create: true,
+            exclusive: false,
+            shared: false,
+            interruptible: false,
+        };
+        let open = || options.open(Name::Posix(name.as_bytes()));
+        let holder = open().unwrap();
+        let busy = open().err().map(|error| error.errno());
+        let mut child = Command::new("true").spawn().unwrap();
+        child.wait().unwrap();
+        let last_holder = holder.memory.view().last_holder(Side::Sender);
+        last_holder.store(child.id(), Relaxed);
+        let still_busy = open().err().map(|error| error.errno());
+        let opened = std::thread::scope(|scope| {
+            scope.spawn(move || {
+                sys::sleep_ms(20);
+                drop(holder);
+            });
+            open().map(|opened| opened.memory.view().last_holder(Side::Sender).load(Relaxed))
+        });
+        object::remove(Place::Posix(name.as_bytes())).unwrap();
+        assert_eq!([busy, still_busy], [Some(Errno::EBUSY); 2]);
+        assert_eq!(opened, Ok(sys::pid() as u32));
+    }
+}

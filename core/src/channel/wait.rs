@@ -224,3 +224,67 @@ impl Channel {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::channel::Options;
+    use crate::handshake::CALM;
+    use crate::name::Name;
+    use crate::object::Place;
+
+    /// Both ends of a new channel, whose name is gone.
+    fn ends(name: &str) -> [Channel; 2] {
+        let name = format!("shmcomm-test-{}-{name}", sys::pid());
+        let ends = [Side::Sender, Side::Receiver].map(|side| {
+            let options = Options {
+                side,
+                capacity: 4096,
+                mode: 0o600,
+                create: true,
+                exclusive: false,
+                shared: false,
+                interruptible: false,
+            };
+            options.open(Name::Posix(name.as_bytes())).unwrap()
+        });
+        object::remove(Place::Posix(name.as_bytes())).unwrap();
+        ends
+    }
+
+    fn exchange([sender, receiver]: &mut [Channel; 2], messages: u32) {
+        for _ in 0..messages {
+            sender.send(b"message", 0).unwrap();
+            receiver.receive(&mut [0; 8], 0).unwrap();
+        }
+    }
+
+    fn is_fenced(channel: &Channel, side: Side) -> bool {
+        channel.sleep_word(side).load(Relaxed) & FENCED != 0
+    }
+
+    #[test]
+    fn the_fence_is_left_out_when_nobody_has_slept_for_long() {
+        let mut ends = ends("calm");
+        assert!(ends[1].receive(&mut [], 1).is_err());
+        assert!(is_fenced(&ends[1], Side::Receiver));
+        exchange(&mut ends, CALM);
+        assert!(is_fenced(&ends[1], Side::Receiver));
+        exchange(&mut ends, 1);
+        let may_leave_out = ends[0].registered && ends[1].registered;
+        assert_eq!(is_fenced(&ends[1], Side::Receiver), !may_leave_out);
+    }
+
+    #[test]
+    fn the_fence_stays_where_one_side_has_no_barrier() {
+        for which in 0..2 {
+            let mut ends = ends(["sender", "receiver"][which]);
+            ends[which].always_fence();
+            assert!(!ends[which].registered);
+            exchange(&mut ends, 3 * CALM);
+            for side in [Side::Sender, Side::Receiver] {
+                assert!(is_fenced(&ends[0], side));
+            }
+        }
+    }
+}
