@@ -8,7 +8,13 @@ use std::{fs, str};
 
 use support::{ROOT, Sandbox};
 
-const GENERATED: &[(&str, &str)] = &[("comm.h", include_str!(concat!(env!("OUT_DIR"), "/comm.h")))];
+const GENERATED: &[(&str, &str)] = &[
+    ("comm.h", include_str!(concat!(env!("OUT_DIR"), "/comm.h"))),
+    (
+        "shmcomm.h",
+        include_str!(concat!(env!("OUT_DIR"), "/shmcomm.h")),
+    ),
+];
 
 #[test]
 fn the_checked_in_headers_are_what_the_source_generates() {
