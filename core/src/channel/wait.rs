@@ -288,4 +288,14 @@ mod tests {
             }
         }
     }
+
+    #[test]
+    fn a_deadline_that_has_passed_ends_a_wait() {
+        let [_sender, mut receiver] = ends("late");
+        let result = receiver.sleep_until(Deadline::after_ns(0), 0);
+        assert_eq!(
+            result.err().map(|error| error.errno()),
+            Some(Errno::ETIMEDOUT)
+        );
+    }
 }
