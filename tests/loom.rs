@@ -8,7 +8,7 @@ use std::{env, str};
 
 #[test]
 fn the_ring_and_the_handshake_hold_in_all_interleavings() {
-    explore("loom", 10);
+    explore("loom", 11);
 }
 
 #[test]

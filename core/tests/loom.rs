@@ -858,3 +858,24 @@ fn no_count_is_another_positions() {
         sender.join().unwrap();
     });
 }
+
+#[test]
+fn a_receiver_that_takes_up_counts_what_it_finds() {
+    explore(2, || {
+        let memory = Memory::new(16 * WORD);
+        let died = thread::spawn({
+            let memory = memory.clone();
+            // Between the position and the count.
+            move || Process::new(&memory).head().store(WORD | 1, Release)
+        });
+        let next = thread::spawn({
+            let memory = memory.clone();
+            move || Process::new(&memory).consumer().received()
+        });
+        let process = Process::new(&memory);
+        let (position, count) = ring::counted(process.head(), process.received());
+        assert_eq!(position, count * WORD);
+        died.join().unwrap();
+        assert!(next.join().unwrap() <= 1);
+    });
+}
