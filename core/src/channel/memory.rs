@@ -18,8 +18,6 @@ use crate::sys::{self, Advice, Descriptor};
 /// Before the ring, in bytes: the words that are not part of it. What is written for each message is
 /// on a cache line of its own side.
 const HEADER: usize = 4096;
-/// The least capacity, in bytes, where pages are not larger.
-pub const MIN_CAPACITY: usize = 4096;
 /// The first word of a channel: what it is, and in which version.
 const MAGIC: u64 = 0x0002_6c65_6e6e_6163;
 
@@ -89,7 +87,6 @@ impl Layout {
     pub fn new(capacity: usize, page_size: usize) -> Result<Self, Error> {
         let ring_start = page_size.max(HEADER);
         capacity
-            .max(MIN_CAPACITY)
             .max(ring_start)
             .checked_next_power_of_two()
             .map(|capacity| Self {

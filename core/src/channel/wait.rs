@@ -91,7 +91,7 @@ impl Channel {
     }
 
     /// Waits until there is room for a message of this length, and reserves it; or for a message, and
-    /// peeks at it. What was reserved or peeked at before is given up where it fails.
+    /// peeks at it. A failed wait cancels an earlier reserve or peek.
     pub(super) fn wait(&mut self, timeout_ms: c_int, length: u64) -> Result<(u64, u64), Error> {
         self.attempt_until(timeout_ms, length)
             .inspect_err(|_| self.cancel())

@@ -19,9 +19,9 @@ pub trait Word {
     /// Until when a call may wait.
     type Deadline: Copy;
 
-    /// As of an atomic.
+    /// Same as `AtomicU64::load`.
     fn load(&self, order: Ordering) -> u64;
-    /// As of an atomic.
+    /// Same as `AtomicU64::compare_exchange`.
     fn compare_exchange(
         &self,
         from: u64,
