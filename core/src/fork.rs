@@ -44,7 +44,7 @@ static LAST_GENERATION: AtomicU32 = AtomicU32::new(0);
 
 impl Process {
     /// No process: nobody forks as often.
-    pub const NOBODY: Self = Self(u32::MAX);
+    pub const NONE: Self = Self(u32::MAX);
 
     /// The calling process.
     pub fn current() -> Self {

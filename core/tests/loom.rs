@@ -25,8 +25,9 @@ use loom::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, fence};
 use loom::sync::{Condvar, Mutex};
 use loom::thread;
 use shmcomm::channel::lock;
-use shmcomm::handshake::{self, CALM, FENCED, SLEEPING, SleepWord, Wake};
-use shmcomm::ring::{self, Consumer, Producer, Stop, WORD, Word, Words, longest};
+use shmcomm::channel::ring::{self, Blocked, Consumer, Producer, WORD, Words, max_message};
+use shmcomm::channel::wakeup::{self, FENCE_FREE_AFTER, FENCED, SLEEPING, SleepEnd, SleepWord};
+use shmcomm::channel::word::{Word32, Word64};
 
 /// A word, and what tells loom that a payload is read or written there.
 struct Cell64 {
@@ -146,7 +147,7 @@ fn answer(memory: &Memory) {
     }
 }
 
-impl Word for Seen {
+impl Word64 for Seen {
     fn load(&self, order: Ordering) -> u64 {
         match self.life.goes_on(&self.memory) {
             true => (self.which)(&self.memory, self.index).word.load(order),
@@ -211,7 +212,7 @@ impl Process {
         self.try_producer().unwrap()
     }
 
-    fn try_producer(&self) -> Result<Producer, Stop> {
+    fn try_producer(&self) -> Result<Producer, Blocked> {
         Producer::resume(self)
     }
 
@@ -220,7 +221,7 @@ impl Process {
     }
 
     /// Sends the next message, as `Channel::send`.
-    fn send(&self, producer: &mut Producer, lengths: &[u64]) -> Result<(), Stop> {
+    fn send(&self, producer: &mut Producer, lengths: &[u64]) -> Result<(), Blocked> {
         let number = producer.sent();
         let length = lengths[number as usize % lengths.len()];
         let position = producer.reserve(self, length)?;
@@ -236,7 +237,7 @@ impl Process {
     }
 
     /// Receives the next message, as `Channel::receive`, and checks it.
-    fn receive(&self, consumer: &mut Consumer, lengths: &[u64]) -> Result<(), Stop> {
+    fn receive(&self, consumer: &mut Consumer, lengths: &[u64]) -> Result<(), Blocked> {
         let number = consumer.received();
         let (position, length) = consumer.peek(self)?;
         if self.life.is_alive() {
@@ -264,8 +265,8 @@ impl Words for Process {
     fn capacity(&self) -> u64 {
         self.memory.capacity()
     }
-    fn longest(&self) -> u64 {
-        longest(self.capacity())
+    fn max_message(&self) -> u64 {
+        max_message(self.capacity())
     }
     fn length(&self, position: u64) -> &Seen {
         &self.ring[(position / WORD) as usize % self.ring.len()]
@@ -323,7 +324,7 @@ fn check(case: &Case, sender_lives: u32, receiver_lives: u32) {
                     Ok(producer) => producer,
                     // A dead one reads nothing but 0.
                     Err(_) if !process.life.is_alive() => continue,
-                    Err(stop) => panic!("{stop:?}"),
+                    Err(blocked) => panic!("{blocked:?}"),
                 };
                 while process.life.is_alive() && producer.sent() < last {
                     if process.send(&mut producer, lengths).is_err() {
@@ -356,12 +357,12 @@ fn check(case: &Case, sender_lives: u32, receiver_lives: u32) {
     loop {
         match process.receive(&mut consumer, lengths) {
             Ok(()) => {}
-            Err(Stop::Wait) if producer.sent() < last => {
+            Err(Blocked::Wait) if producer.sent() < last => {
                 assert_eq!(consumer.received(), producer.sent());
                 process.send(&mut producer, lengths).unwrap();
             }
-            Err(stop) => {
-                assert_eq!(stop, Stop::Wait);
+            Err(blocked) => {
+                assert_eq!(blocked, Blocked::Wait);
                 break;
             }
         }
@@ -504,7 +505,7 @@ impl Seen32 {
     }
 }
 
-impl handshake::Word for Seen32 {
+impl Word32 for Seen32 {
     fn load(&self, order: Ordering) -> u32 {
         self.operate(order, 0, |order| self.word().load(order))
     }
@@ -514,7 +515,7 @@ impl handshake::Word for Seen32 {
     fn fetch_and(&self, bits: u32, order: Ordering) -> u32 {
         self.operate(order, 0, |order| self.word().fetch_and(bits, order))
     }
-    fn exchange(&self, from: u32, to: u32, order: Ordering) -> bool {
+    fn compare_exchange(&self, from: u32, to: u32, order: Ordering) -> bool {
         self.operate(order, true, |order| {
             self.word()
                 .compare_exchange(from, to, order, Relaxed)
@@ -533,9 +534,9 @@ impl SleepWord for Seen32 {
         }
         self.has_barrier
     }
-    fn wait(&self, expected: u32, _: i64) -> Wake {
+    fn wait(&self, expected: u32, _: i64) -> SleepEnd {
         if !self.life.goes_on(&self.memory) {
-            return Wake::Called;
+            return SleepEnd::Woken;
         }
         let kernel = &self.memory.kernel;
         let queue = kernel.futex.lock().unwrap();
@@ -547,7 +548,7 @@ impl SleepWord for Seen32 {
         } else if self.word().load(Relaxed) == expected {
             drop(kernel.sleepers.wait(queue).unwrap());
         }
-        Wake::Called
+        SleepEnd::Woken
     }
     fn wake(&self) {
         if self.life.goes_on(&self.memory) {
@@ -572,7 +573,7 @@ enum Without {
 }
 
 /// A receiver that sleeps whenever there is nothing, and a sender.
-fn check_handshake(word: u32, calm: u32, without: Without, messages: u64) {
+fn check_handshake(word: u32, unslept: u32, without: Without, messages: u64) {
     const LENGTHS: [u64; 1] = [0];
     let has_barrier = without == Without::Never;
     let memory = Memory::new(64);
@@ -588,12 +589,12 @@ fn check_handshake(word: u32, calm: u32, without: Without, messages: u64) {
             let process = Process::living(&memory, GONE, interrupted);
             let bed = Seen32::new(&process, |memory| &memory.sleep, has_barrier);
             let mut producer = Producer::resume(&Process::new(&memory)).unwrap();
-            let mut calm = calm;
+            let mut unslept = unslept;
             for _ in 0..messages {
                 process.send(&mut producer, &LENGTHS).unwrap();
-                if handshake::is_called(&bed) {
+                if wakeup::needs_wake(&bed) {
                     let reaches = || memory.always_fenced.load(Relaxed) == 0;
-                    handshake::wake(&bed, &mut calm, reaches);
+                    wakeup::wake(&bed, &mut unslept, reaches);
                 }
             }
             // It has left the processor: no barrier waits for it.
@@ -619,14 +620,12 @@ fn check_handshake(word: u32, calm: u32, without: Without, messages: u64) {
         process,
     };
     while receiver.consumer.received() < messages {
-        let _ = handshake::sleep(
+        let _ = wakeup::sleep(
             &mut receiver,
             |receiver| &receiver.bed,
             1,
             false,
-            &mut |receiver: &mut Receiver| {
-                receiver.process.receive(&mut receiver.consumer, &LENGTHS)
-            },
+            |receiver| receiver.process.receive(&mut receiver.consumer, &LENGTHS),
             |receiver| always_fence(&receiver.process.memory),
         );
     }
@@ -648,13 +647,19 @@ fn no_wake_up_is_lost_with_a_barrier_for_all() {
 
 #[test]
 fn no_wake_up_is_lost_where_the_fence_is_left_out_again() {
-    explore(4, || check_handshake(FENCED, CALM, Without::Never, 1));
-    explore(3, || check_handshake(FENCED, CALM, Without::Never, 2));
+    explore(4, || {
+        check_handshake(FENCED, FENCE_FREE_AFTER, Without::Never, 1)
+    });
+    explore(3, || {
+        check_handshake(FENCED, FENCE_FREE_AFTER, Without::Never, 2)
+    });
 }
 
 #[test]
 fn no_wake_up_is_lost_where_somebody_comes_without_the_barrier() {
-    explore(3, || check_handshake(FENCED, CALM, Without::Meanwhile, 2));
+    explore(3, || {
+        check_handshake(FENCED, FENCE_FREE_AFTER, Without::Meanwhile, 2)
+    });
 }
 
 /// One of the receivers that share an end, as `Channel` at a shared end.
@@ -690,15 +695,15 @@ impl Sharer {
     }
 
     /// As `Channel::attempt`.
-    fn attempt(&mut self, lengths: &[u64]) -> Result<(), Stop> {
+    fn attempt(&mut self, lengths: &[u64]) -> Result<(), Blocked> {
         self.held_by = 0;
         if !ring::may_have_message(&self.process) {
-            return Err(Stop::Wait);
+            return Err(Blocked::Wait);
         }
         self.has_locked |= self.is_alive();
         if let Err(found) = lock::try_lock(&self.lock, self.slot) {
             self.held_by = found;
-            return Err(Stop::Wait);
+            return Err(Blocked::Wait);
         }
         self.locked = true;
         if !self.consumer.is_current(&self.process) {
@@ -706,7 +711,7 @@ impl Sharer {
         }
         let result = match self.is_alive() {
             true => self.process.receive(&mut self.consumer, lengths),
-            false => Err(Stop::Wait),
+            false => Err(Blocked::Wait),
         };
         self.unlock();
         result
@@ -716,18 +721,18 @@ impl Sharer {
     fn unlock(&mut self) {
         self.locked = false;
         lock::unlock(&self.lock);
-        handshake::pass_on(&self.bed, || ring::may_have_message(&self.process));
+        wakeup::wake_next(&self.bed, || ring::may_have_message(&self.process));
     }
 
     /// Sleeps until it has received a message, or has vanished, or `until` says so.
     fn receive(&mut self, lengths: &[u64], until: impl Fn(&Self) -> bool) -> bool {
         while self.is_alive() && !until(self) {
-            let (result, _) = handshake::sleep(
+            let (result, _) = wakeup::sleep(
                 self,
                 |sharer| &sharer.bed,
                 1,
                 true,
-                &mut |sharer: &mut Self| sharer.attempt(lengths),
+                |sharer| sharer.attempt(lengths),
                 |sharer| always_fence(&sharer.process.memory),
             );
             if result.is_ok() && self.is_alive() {
@@ -749,11 +754,11 @@ fn send_to_sharers(memory: &Arc<Memory>, messages: u64, interrupted: bool) {
     let process = Process::living(memory, GONE, interrupted);
     let bed = Seen32::new(&process, |memory| &memory.sleep, interrupted);
     let mut producer = Producer::resume(&Process::new(memory)).unwrap();
-    let mut calm = 0;
+    let mut unslept = 0;
     for _ in 0..messages {
         process.send(&mut producer, &SHARED_LENGTHS).unwrap();
-        if handshake::is_called(&bed) {
-            handshake::wake(&bed, &mut calm, || true);
+        if wakeup::needs_wake(&bed) {
+            wakeup::wake(&bed, &mut unslept, || true);
         }
     }
     fence(SeqCst);
@@ -811,7 +816,7 @@ fn check_vanishing_sharer(life: u32) {
     let mut sharer = Sharer::new(&memory, 1, GONE, false);
     let all = |sharer: &Sharer| {
         let process = Process::new(&sharer.process.memory);
-        ring::counted(&process.head, &process.received).1 == 2
+        ring::snapshot(&process.head, &process.received).1 == 2
     };
     while sharer.receive(&SHARED_LENGTHS, all) {}
     end_all_sleeps(&memory);
@@ -853,7 +858,7 @@ fn no_count_is_another_positions() {
             }
         });
         let process = Process::new(&memory);
-        let (position, count) = ring::counted(process.tail(), process.sent());
+        let (position, count) = ring::snapshot(process.tail(), process.sent());
         assert_eq!(position, count * WORD);
         sender.join().unwrap();
     });
@@ -873,7 +878,7 @@ fn a_receiver_that_takes_up_counts_what_it_finds() {
             move || Process::new(&memory).consumer().received()
         });
         let process = Process::new(&memory);
-        let (position, count) = ring::counted(process.head(), process.received());
+        let (position, count) = ring::snapshot(process.head(), process.received());
         assert_eq!(position, count * WORD);
         died.join().unwrap();
         assert!(next.join().unwrap() <= 1);
