@@ -1,7 +1,7 @@
 //! Layer 3: a channel of messages between processes, which survives the death of any of them at any
 //! instruction.
 //!
-//! Messages are records of a [ring](ring). The kernel's file locks say which process sends and which
+//! Messages are records of a [ring]. The kernel's file locks say which process sends and which
 //! receives. While both sides are busy, neither makes a system call.
 
 mod endpoint;

@@ -63,8 +63,8 @@ pub trait SleepWord: Word32 {
 /// Whether [`wake`] is needed after a change of the ring.
 #[inline(always)]
 pub fn needs_wake(word: &impl SleepWord) -> bool {
-    // Keeps the compiler from loading the word before it stores the change. Today's compilers do not
-    // (the machine code is the same without this), so no test can fail; the language allows it.
+    // Keeps the compiler from loading the word before it stores the change, which the language allows.
+    // No test can show that: without this, rustc 1.95 emits the same machine code.
     compiler_fence(SeqCst);
     word.load(Relaxed) != 0
 }
