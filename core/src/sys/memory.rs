@@ -64,25 +64,6 @@ pub fn map_twice(file: &Descriptor, before: usize, size: usize) -> Result<NonNul
     }
 }
 
-/// Maps zeros that are this process's own: a child of any fork finds zeros again, from Linux 4.14 on.
-pub fn map_wiped_on_fork(size: usize) -> Result<NonNull<c_void>, Errno> {
-    let access = libc::PROT_READ | libc::PROT_WRITE;
-    let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
-    // SAFETY: at an address of the kernel's choice; what is unmapped again was mapped here.
-    unsafe {
-        let address = libc::mmap(ptr::null_mut(), size, access, flags, -1, 0);
-        if address == libc::MAP_FAILED {
-            return Err(errno());
-        }
-        if libc::madvise(address, size, libc::MADV_WIPEONFORK) != 0 {
-            let errno = errno();
-            libc::munmap(address, size);
-            return Err(errno);
-        }
-        NonNull::new(address).ok_or(Errno::ENOMEM)
-    }
-}
-
 /// # Safety
 ///
 /// The memory is a mapping of this size, and nothing may use it any more.
