@@ -12,7 +12,7 @@ mod support;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::time::Duration;
 
-use shmcomm::semaphore::{self, Kind, MOST, New};
+use shmcomm::semaphore::{self, Kind, MAX_VALUE, New};
 use shmcomm::{Errno, Name, Semaphore};
 use support::{Child, SLACK, again, errno, kill_at_each, signal_storm, sleep_ms, timed};
 
@@ -62,7 +62,7 @@ const LOCK: New = New {
     value: 1,
     mode: 0o600,
     exclusive: false,
-    kind: Kind::Places,
+    kind: Kind::Units,
 };
 
 /// A child that takes one and is killed.
@@ -81,7 +81,7 @@ fn die_inside(semaphore: Semaphore) {
 #[test]
 fn a_death_gives_back_what_was_taken() {
     let place = Place::new();
-    let semaphore = place.create(1, Kind::Places);
+    let semaphore = place.create(1, Kind::Units);
     for _ in 0..100 {
         die_inside(semaphore);
         semaphore.wait(200).unwrap();
@@ -105,7 +105,7 @@ fn a_death_changes_no_events() {
 #[test]
 fn a_wait_ends_in_time_also_under_signals() {
     let place = Place::new();
-    let semaphore = place.create(0, Kind::Places);
+    let semaphore = place.create(0, Kind::Units);
     assert_eq!(errno(semaphore.wait(0)), Some(Errno::ETIMEDOUT));
     let child = Child::start(|| {
         signal_storm();
@@ -135,7 +135,7 @@ fn signal_in(ms: i64) {
 #[test]
 fn a_signal_handler_ends_an_interruptible_wait_alone() {
     let place = Place::new();
-    for kind in [Kind::Places, Kind::Events] {
+    for kind in [Kind::Units, Kind::Events] {
         let semaphore = place.create(0, kind);
         for timeout_ms in [10_000, -1] {
             let child = Child::start(|| {
@@ -200,7 +200,7 @@ fn a_post_ends_a_wait() {
 #[test]
 fn a_removal_ends_a_wait() {
     let place = Place::new();
-    let semaphore = place.create(0, Kind::Places);
+    let semaphore = place.create(0, Kind::Units);
     let waits = || i32::from(errno(semaphore.wait(-1)) != Some(Errno::EIDRM));
     let child = Child::start(waits);
     sleep_ms(50);
@@ -220,7 +220,7 @@ fn a_removal_ends_a_wait() {
 #[test]
 fn an_existing_one_stays_as_it_is() {
     let place = Place::new();
-    let semaphore = place.create(7, Kind::Places);
+    let semaphore = place.create(7, Kind::Units);
     assert_eq!(Semaphore::create(place.name(), LOCK), Ok(semaphore));
     assert_eq!(Semaphore::open(place.name()), Ok(semaphore));
     assert_eq!(Semaphore::open(Name::SysvId(semaphore.id())), Ok(semaphore));
@@ -251,10 +251,10 @@ fn values_and_modes_have_their_range() {
     };
     assert_eq!(errno(create(-1, 0o600)), Some(Errno::EINVAL));
     assert_eq!(errno(create(1, 0o1600)), Some(Errno::EINVAL));
-    assert_eq!(errno(create(MOST + 1, 0o600)), Some(Errno::ERANGE));
+    assert_eq!(errno(create(MAX_VALUE + 1, 0o600)), Some(Errno::ERANGE));
     assert_eq!(errno(Semaphore::open(place.name())), Some(Errno::ENOENT));
-    let semaphore = create(MOST, 0o600).unwrap();
-    assert_eq!(semaphore.value(), Ok(MOST));
+    let semaphore = create(MAX_VALUE, 0o600).unwrap();
+    assert_eq!(semaphore.value(), Ok(MAX_VALUE));
     assert_eq!(errno(semaphore.post()), Some(Errno::ERANGE));
 }
 
@@ -302,7 +302,7 @@ fn assert_left_alone(place: &Place, id: i32, count: usize, what: &str) {
     let invalid = Some(Errno::EINVAL);
     let open = Semaphore::open(place.name());
     assert_eq!(errno(open), invalid, "{count} {what}");
-    for kind in [Kind::Places, Kind::Events] {
+    for kind in [Kind::Units, Kind::Events] {
         for exclusive in [false, true] {
             let new = New {
                 kind,
@@ -323,7 +323,7 @@ fn assert_left_alone(place: &Place, id: i32, count: usize, what: &str) {
 /// How many semaphores the sets of this library have.
 fn own_count() -> usize {
     let place = Place::new();
-    let semaphore = place.create(0, Kind::Places);
+    let semaphore = place.create(0, Kind::Units);
     // SAFETY: all zeros are a valid value.
     let mut ds: libc::semid_ds = unsafe { std::mem::zeroed() };
     // SAFETY: the buffer is of the type that IPC_STAT fills.
