@@ -7,7 +7,6 @@ use std::fmt::Write as _;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::OnceLock;
 use std::{env, fs, io};
 
 use crate::support;
@@ -89,28 +88,24 @@ const HARMLESS: &[&str] = &[
 const KNOWN: &[&[&str]] = &[];
 
 /// The harness, built against the static library whose imports it interposes.
-fn program() -> &'static Path {
-    static PROGRAM: OnceLock<(Sandbox, PathBuf)> = OnceLock::new();
-    &PROGRAM
-        .get_or_init(|| {
-            let sandbox = Sandbox::new();
-            let table = documented_errnos_in_c();
-            fs::write(sandbox.join("documented.h"), table).unwrap();
-            let mut cc = support::cc();
-            cc.args(["-std=gnu11", "-O1", "-g", "-Wall", "-Wextra", "-Werror"]);
-            cc.arg("-I").arg(sandbox.path());
-            for source in ["faults", "fault-calls", "fault-state"] {
-                cc.arg(support::source(&format!("{source}.c")));
-            }
-            for source in ["fault-segments", "fault-sync", "fault-channels"] {
-                cc.arg(support::source(&format!("{source}.c")));
-            }
-            let wrap = INTERPOSED.iter().map(|name| format!("-Wl,--wrap={name}"));
-            cc.args(wrap);
-            let program = support::build(&mut cc, Link::Static, &sandbox.join("faults"));
-            (sandbox, program)
-        })
-        .1
+fn program() -> PathBuf {
+    support::once("faults", |program| {
+        let sandbox = Sandbox::new();
+        let table = documented_errnos_in_c();
+        fs::write(sandbox.join("documented.h"), table).unwrap();
+        let mut cc = support::cc();
+        cc.args(["-std=gnu11", "-O1", "-g", "-Wall", "-Wextra", "-Werror"]);
+        cc.arg("-I").arg(sandbox.path());
+        for source in ["faults", "fault-calls", "fault-state"] {
+            cc.arg(support::source(&format!("{source}.c")));
+        }
+        for source in ["fault-segments", "fault-sync", "fault-channels"] {
+            cc.arg(support::source(&format!("{source}.c")));
+        }
+        let wrap = INTERPOSED.iter().map(|name| format!("-Wl,--wrap={name}"));
+        cc.args(wrap);
+        support::build(&mut cc, Link::Static, program);
+    })
 }
 
 /// The errnos that `shmcomm.h` names for each function, its references to other functions followed.
