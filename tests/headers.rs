@@ -8,7 +8,7 @@ use std::path::Path;
 use std::process::Command;
 use std::{env, fs, str};
 
-use support::{ROOT, Sandbox};
+use support::{Link, ROOT, Sandbox};
 
 const UPDATE: &str = "SHMCOMM_UPDATE_HEADERS";
 
@@ -25,6 +25,61 @@ fn the_checked_in_headers_are_what_the_source_generates() {
         );
         fs::write(header, generated).unwrap();
     }
+}
+
+#[test]
+fn the_headers_are_written_for_a_terminal_and_a_c_programmer() {
+    for (name, text) in generate::generated(Path::new(ROOT)) {
+        for line in text.lines() {
+            assert!(line.is_ascii() && line.len() <= 80, "{name}: {line}");
+            for rust in ["Safety", "unsafe", "`", "None", "Some("] {
+                assert!(!line.contains(rust), "{name}: {line}");
+            }
+        }
+    }
+}
+
+#[test]
+fn flags_are_hexadecimal_and_distinct() {
+    let [_, (_, text)] = generate::generated(Path::new(ROOT));
+    let flags: Vec<_> = text
+        .lines()
+        .filter_map(|line| line.strip_prefix("#define SHMC_")?.split_once(" 0x"))
+        .map(|(_, digits)| u32::from_str_radix(digits, 16).unwrap())
+        .collect();
+    let all = flags.iter().fold(0, |all, flag| all | flag);
+    assert!(
+        flags.iter().all(|flag| flag.is_power_of_two()),
+        "{flags:x?}"
+    );
+    assert_eq!(all.count_ones() as usize, flags.len(), "{flags:x?}");
+    assert!(flags.len() > 1);
+}
+
+/// What a program that includes the header finds in it and in the library.
+#[test]
+fn versions_agree_and_spare_fields_are_zero() {
+    let sandbox = Sandbox::new();
+    let mut cc = support::cc();
+    cc.args(["-Wall", "-Wextra", "-Werror"]);
+    let program = support::build(
+        cc.arg(support::source("header.c")),
+        Link::Shared,
+        &sandbox.join("header"),
+    );
+    let name = format!("file:{}", sandbox.join("channel").display());
+    let output = support::run(sandbox.command(program).arg(name));
+    let [major, minor, patch] = [
+        env!("CARGO_PKG_VERSION_MAJOR"),
+        env!("CARGO_PKG_VERSION_MINOR"),
+        env!("CARGO_PKG_VERSION_PATCH"),
+    ]
+    .map(|number| number.parse::<u32>().unwrap());
+    let version = env!("CARGO_PKG_VERSION");
+    assert_eq!(
+        support::stdout(&output),
+        format!("{major}.{minor}.{patch} 0x{major:02x}{minor:02x}{patch:02x} {version}\n")
+    );
 }
 
 const C: &[&str] = &[
@@ -108,7 +163,7 @@ fn shmcomm_h_is_clean_from_c99_and_cxx11_on() {
             + shmc_segment_unlock(segment) + shmc_segment_sync(segment)
             + (shmc_segment_addr(segment) == NULL) + (shmc_segment_size(segment) == info.size)
             + shmc_segment_close(segment) + shmc_remove(\"anon:\") + (shmc_version() == NULL);
-        return failed + (info.pages == SHMC_PAGES_HUGE); }";
+        return failed + (info.pages == SHMC_PAGES_HUGE) + (SHMC_VERSION < 0x000100); }";
     let old = ["c89", "gnu89", "c++98", "gnu++98"];
     compile_everywhere("shmcomm.h", &old, &["", "#include \"comm.h\""], uses);
 }

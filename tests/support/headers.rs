@@ -1,89 +1,55 @@
-//! Generates the headers from the source of the C edge.
+//! Generates the headers: `src/NAME.in`, with a section for each file of the C edge that it names.
 
 use std::fs;
 use std::path::Path;
 
-use cbindgen::{Config, DocumentationStyle, Language};
+use cbindgen::{Config, DocumentationStyle, ExportConfig, Language};
 
 /// The headers: names and texts.
 pub fn generated(root: &Path) -> [(&'static str, String); 2] {
+    // C89 has no comments to the end of the line.
     [
-        ("comm.h", comm_header(root)),
-        ("shmcomm.h", shmcomm_header(root)),
+        ("comm.h", DocumentationStyle::Doxy),
+        ("shmcomm.h", DocumentationStyle::Cxx),
     ]
+    .map(|(name, comments)| (name, header(root, name, comments)))
 }
 
-fn comm_header(root: &Path) -> String {
-    let environment = fs::read_to_string(root.join("core/src/environment.rs"))
-        .expect("the default path and id are defined there");
-    let path = constant(&environment, "DEFAULT_PATH").trim_start_matches('c');
-    let id = constant(&environment, "DEFAULT_ID");
-    generate(
-        root,
-        "comm",
-        &["comm"],
-        &["errno.h", "sys/ipc.h", "sys/shm.h", "string.h"],
-        &include_str!("../../src/comm.h.in")
-            .replace("@DEFAULT_PATH@", path)
-            .replace("@DEFAULT_ID@", id),
-        &["shmc_comm_key"],
-    )
+/// The template with a section in each line `@FILE.rs@`, and values for other names.
+fn header(root: &Path, name: &str, comments: DocumentationStyle) -> String {
+    let mut header = format!("/* {name}, generated from src/ by a test: do not edit. */\n\n");
+    for line in read(root, &format!("src/{name}.in")).lines() {
+        let file = line
+            .strip_prefix('@')
+            .and_then(|rest| rest.strip_suffix('@'));
+        match file {
+            Some(file) => header += &section(root, &format!("src/{file}"), comments),
+            None => header += line,
+        }
+        header.push('\n');
+    }
+    let environment = read(root, "core/src/environment.rs");
+    let path = literal(&environment, "DEFAULT_PATH").trim_start_matches('c');
+    header
+        .replace("@DEFAULT_PATH@", path)
+        .replace("@DEFAULT_ID@", literal(&environment, "DEFAULT_ID"))
+        .replace("@MAJOR@", env!("CARGO_PKG_VERSION_MAJOR"))
+        .replace("@MINOR@", env!("CARGO_PKG_VERSION_MINOR"))
+        .replace("@PATCH@", env!("CARGO_PKG_VERSION_PATCH"))
 }
 
-/// The value of a constant as it is written; cbindgen drops strings and turns hexadecimal numbers
-/// into decimal ones.
-fn constant<'a>(source: &'a str, name: &str) -> &'a str {
-    source
-        .lines()
-        .find_map(|line| {
-            line.strip_prefix(&format!("pub const {name}: "))?
-                .split_once(" = ")?
-                .1
-                .strip_suffix(';')
-        })
-        .unwrap_or_else(|| panic!("no constant {name}"))
-}
-
-fn shmcomm_header(root: &Path) -> String {
-    generate(
-        root,
-        "shmcomm",
-        &["segment", "exchange", "channel"],
-        &["stddef.h", "stdint.h", "sys/ipc.h", "sys/types.h"],
-        include_str!("../../src/shmcomm.h.in"),
-        &[],
-    )
-}
-
-/// A header for these files of the C edge, with `preamble` between its includes and the rest.
-fn generate(
-    root: &Path,
-    name: &str,
-    sources: &[&str],
-    includes: &[&str],
-    preamble: &str,
-    written_by_hand: &[&str],
-) -> String {
-    let guard = format!("SHMCOMM_{}_H", name.to_uppercase());
+/// What one file of the C edge declares: constants, structs, functions.
+fn section(root: &Path, file: &str, documentation_style: DocumentationStyle) -> String {
     let config = Config {
         language: Language::C,
-        documentation_style: DocumentationStyle::Doxy,
-        // The include guard stands here and in the trailer, for cbindgen ends its own before that.
-        header: Some(format!(
-            "/* {name}.h, generated from the Rust source: do not edit. */\n\n\
-             #ifndef {guard}\n#define {guard}"
-        )),
+        documentation_style,
         no_includes: true,
-        sys_includes: includes.iter().map(ToString::to_string).collect(),
-        after_includes: Some(format!(
-            "\n{preamble}\n#ifdef __cplusplus\nextern \"C\" {{\n#endif"
-        )),
-        trailer: Some(format!(
-            "#ifdef __cplusplus\n}}\n#endif\n\n#endif /* {guard} */"
-        )),
+        line_length: 80,
+        tab_width: 4,
         usize_is_size_t: true,
-        export: cbindgen::ExportConfig {
-            exclude: written_by_hand.iter().map(ToString::to_string).collect(),
+        export: ExportConfig {
+            // comm.h.in declares it, as a weak symbol.
+            exclude: vec!["shmc_comm_key".into()],
             // Rust has no such type.
             rename: [("volatile_void".into(), "volatile void".into())].into(),
             ..Default::default()
@@ -91,14 +57,40 @@ fn generate(
         ..Default::default()
     };
     let builder = cbindgen::Builder::new().with_config(config);
-    let bindings = sources
-        .iter()
-        .fold(builder, |builder, source| {
-            builder.with_src(root.join(format!("src/{source}.rs")))
-        })
-        .generate()
-        .expect("cbindgen reads the C edge");
-    let mut header = Vec::new();
-    bindings.write(&mut header);
-    String::from_utf8(header).unwrap()
+    let bindings = builder.with_src(root.join(file)).generate();
+    let mut text = Vec::new();
+    bindings.expect("cbindgen reads the file").write(&mut text);
+    let text = String::from_utf8(text).unwrap();
+    let source = read(root, file);
+    let lines = text.trim().lines().map(|line| as_written(line, &source));
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+/// The line, with the constant that it defines as the source has it: cbindgen turns hexadecimal
+/// numbers into decimal ones.
+fn as_written(line: &str, source: &str) -> String {
+    match line
+        .strip_prefix("#define ")
+        .and_then(|rest| rest.split_once(' '))
+    {
+        Some((name, _)) => format!("#define {name} {}", literal(source, name)),
+        None => line.to_owned(),
+    }
+}
+
+/// The value of a constant as the source has it.
+fn literal<'a>(source: &'a str, name: &str) -> &'a str {
+    let prefix = format!("pub const {name}: ");
+    let value = |line: &'a str| {
+        line.strip_prefix(&prefix)?
+            .split_once(" = ")?
+            .1
+            .strip_suffix(';')
+    };
+    let found = source.lines().find_map(value);
+    found.unwrap_or_else(|| panic!("no constant {name}"))
+}
+
+fn read(root: &Path, file: &str) -> String {
+    fs::read_to_string(root.join(file)).unwrap_or_else(|error| panic!("{file}: {error}"))
 }
