@@ -13,7 +13,7 @@ const SONAME: &str = "libshmcomm.so.0";
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
     println!("cargo::rerun-if-changed=src");
-    println!("cargo::rerun-if-changed=core/src/environment.rs");
+    println!("cargo::rerun-if-changed=core/src/key.rs");
     println!("cargo::rerun-if-env-changed=SHMCOMM_UPDATE_HEADERS");
     println!("cargo::rustc-cdylib-link-arg=-Wl,-soname,{SONAME}");
     println!("cargo::rustc-cdylib-link-arg=-Wl,-z,defs");
@@ -69,7 +69,7 @@ fn link_soname(out: &Path) -> io::Result<()> {
 }
 
 fn comm_header(root: &Path) -> cbindgen::Bindings {
-    let environment = fs::read_to_string(root.join("core/src/environment.rs"))
+    let environment = fs::read_to_string(root.join("core/src/key.rs"))
         .expect("the default path and id are defined there");
     let path = constant(&environment, "DEFAULT_PATH").trim_start_matches('c');
     let id = constant(&environment, "DEFAULT_ID");

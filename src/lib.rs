@@ -6,6 +6,7 @@ mod channel;
 mod comm;
 mod errno;
 mod exchange;
+mod heap;
 mod segment;
 
 use core::panic::PanicInfo;

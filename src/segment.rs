@@ -6,10 +6,10 @@ use core::ptr::{self, NonNull};
 
 use libc::{gid_t, key_t, mode_t, pid_t, uid_t};
 use shmcomm_core::info::{HugePages, Info};
-use shmcomm_core::options::Options;
-use shmcomm_core::{Error, Name, Segment, heap, segment};
+use shmcomm_core::segment::{self, Options};
+use shmcomm_core::{Error, Name, Segment};
 
-use crate::errno;
+use crate::{errno, heap};
 
 /// Make the segment if there is none.
 pub const SHMC_CREATE: c_int = 1;

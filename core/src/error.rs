@@ -1,9 +1,7 @@
-//! The error of every call: which system call failed, and with which `errno`.
+//! The error of every call: which call failed, and with which `errno`.
 
 use core::ffi::{CStr, c_int};
 use core::fmt;
-
-use crate::sys;
 
 /// A value of `errno`, as the system gave it.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -70,25 +68,9 @@ impl Errno {
         Self(errno)
     }
 
-    /// Makes it the `errno` of this thread.
-    pub fn set(self) {
-        sys::set_errno(self);
-    }
-
     /// The value as C knows it.
     pub const fn raw(self) -> c_int {
         self.0
-    }
-}
-
-/// The system's own description, as `strerror(3)` gives it.
-impl fmt::Display for Errno {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut text = [0; 128];
-        match sys::strerror(*self, &mut text) {
-            Some(text) => f.write_str(text),
-            None => write!(f, "errno {}", self.0),
-        }
     }
 }
 
@@ -97,7 +79,7 @@ impl core::error::Error for Errno {}
 /// Each call, with its name.
 macro_rules! calls {
     ($($(#[$doc:meta])* $call:ident = $name:literal,)*) => {
-        /// The system call that failed.
+        /// The call that failed.
         #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
         #[non_exhaustive]
         pub enum Call {
@@ -126,23 +108,25 @@ calls! {
     Shmdt = c"shmdt",
     /// `shmctl(2)`
     Shmctl = c"shmctl",
-    /// No call: an argument is refused.
+    /// No system call: the library refuses an argument.
     Arguments = c"arguments",
-    /// `open(2)`, also of an unnamed file
+    /// No system call: a channel determines the error from what is in it.
+    Channel = c"channel",
+    /// `open(2)`
     Open = c"open",
     /// `memfd_create(2)`
     MemfdCreate = c"memfd_create",
-    /// `fallocate(2)`
-    Fallocate = c"fallocate",
+    /// `posix_fallocate(3)`
+    PosixFallocate = c"posix_fallocate",
     /// `ftruncate(2)`
     Ftruncate = c"ftruncate",
-    /// `linkat(2)`: giving an object its name
-    Link = c"linkat",
+    /// `linkat(2)`, `link(2)`
+    Linkat = c"linkat",
     /// `unlink(2)`
     Unlink = c"unlink",
-    /// `rename(2)`: moving a stale object aside
+    /// `rename(2)`, `renameat2(2)`
     Rename = c"rename",
-    /// `fstat(2)`
+    /// `fstat(2)`, `fstatat(2)`
     Fstat = c"fstat",
     /// `fchmod(2)`
     Fchmod = c"fchmod",
@@ -162,18 +146,16 @@ calls! {
     Munlock = c"munlock",
     /// `msync(2)`
     Msync = c"msync",
-    /// `malloc(3)`
-    Malloc = c"malloc",
-    /// `pthread_atfork(3)`: what children close
+    /// `pthread_atfork(3)`
     PthreadAtfork = c"pthread_atfork",
-    /// `fcntl(2)`: claiming an end of a channel
+    /// `fcntl(2)`
     Fcntl = c"fcntl",
     /// `futex(2)`
     Futex = c"futex",
     /// `semget(2)`
     Semget = c"semget",
-    /// `semop(2)`
-    Semop = c"semop",
+    /// `semtimedop(2)`
+    Semtimedop = c"semtimedop",
     /// `semctl(2)`
     Semctl = c"semctl",
 }
@@ -183,12 +165,6 @@ impl Call {
     pub const fn failed(self, errno: Errno) -> Error {
         Error { call: self, errno }
     }
-
-    /// Adds to a result which call it is of.
-    #[inline]
-    pub(crate) fn of<T>(self, result: Result<T, Errno>) -> Result<T, Error> {
-        result.map_err(|errno| self.failed(errno))
-    }
 }
 
 impl fmt::Display for Call {
@@ -197,17 +173,20 @@ impl fmt::Display for Call {
     }
 }
 
-/// A system call that failed, and why.
+/// A call that failed, and why.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, thiserror::Error)]
 #[error("{call}: {errno}")]
 pub struct Error {
-    call: Call,
-    errno: Errno,
+    pub(crate) call: Call,
+    pub(crate) errno: Errno,
 }
 
 impl Error {
     /// An argument is refused.
     pub const INVALID: Self = Call::Arguments.failed(Errno::EINVAL);
+
+    /// Another process has created or removed the name meanwhile: the open starts again.
+    pub(crate) const RACED: Self = Call::Linkat.failed(Errno::EAGAIN);
 
     /// Which call failed.
     pub const fn call(&self) -> Call {
@@ -217,22 +196,5 @@ impl Error {
     /// The `errno` it failed with.
     pub const fn errno(&self) -> Errno {
         self.errno
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_error_prints_its_call_and_the_systems_description() {
-        let error = Call::Shmget.failed(Errno::EEXIST);
-        assert_eq!(error.to_string(), "shmget: File exists");
-    }
-
-    #[test]
-    fn an_unknown_errno_is_printed_too() {
-        let text = Errno::from_raw(99_999).to_string();
-        assert!(text.contains("99999"), "{text}");
     }
 }
