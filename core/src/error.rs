@@ -3,67 +3,65 @@
 use core::ffi::{CStr, c_int};
 use core::fmt;
 
-/// A value of `errno`, as the system gave it.
+/// A value of `errno`.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Errno(c_int);
 
 impl Errno {
     /// Permission denied by the mode bits.
     pub const EACCES: Self = Self(libc::EACCES);
-    /// Not now, and the call does not wait.
+    /// The call would have to wait.
     pub const EAGAIN: Self = Self(libc::EAGAIN);
-    /// Shared memory holds what nobody can have written.
+    /// A channel holds a value that no sender or receiver stores.
     pub const EBADMSG: Self = Self(libc::EBADMSG);
-    /// Somebody is about to remove it, or uses it.
+    /// Another process uses it, or is about to remove it.
     pub const EBUSY: Self = Self(libc::EBUSY);
-    /// The calling thread has the lock already.
+    /// The calling thread already holds the lock.
     pub const EDEADLK: Self = Self(libc::EDEADLK);
     /// The name is taken.
     pub const EEXIST: Self = Self(libc::EEXIST);
-    /// Removed while it was in use.
+    /// It was removed while in use.
     pub const EIDRM: Self = Self(libc::EIDRM);
-    /// A signal came.
+    /// A signal handler ran.
     pub const EINTR: Self = Self(libc::EINTR);
-    /// An argument is out of its range, or what it names does not exist.
+    /// An argument is out of its range, or names nothing.
     pub const EINVAL: Self = Self(libc::EINVAL);
     /// A path has too many symbolic links.
     pub const ELOOP: Self = Self(libc::ELOOP);
-    /// A message is larger than the channel ever takes.
+    /// A message is larger than the channel can hold, or than the buffer.
     pub const EMSGSIZE: Self = Self(libc::EMSGSIZE);
     /// A path is too long.
     pub const ENAMETOOLONG: Self = Self(libc::ENAMETOOLONG);
-    /// It is a directory, or an old kernel without unnamed files.
+    /// It is a directory, or an old kernel has no files without a name.
     pub const EISDIR: Self = Self(libc::EISDIR);
     /// The system has no such call, or a sandbox refuses it.
     pub const ENOSYS: Self = Self(libc::ENOSYS);
     /// Two paths are on different mounts.
     pub const EXDEV: Self = Self(libc::EXDEV);
-    /// Nothing of that name.
+    /// Nothing has that name.
     pub const ENOENT: Self = Self(libc::ENOENT);
     /// Not enough memory or address space.
     pub const ENOMEM: Self = Self(libc::ENOMEM);
-    /// A limit of the system, or the memory behind a file system, is used up.
+    /// A limit of the system is reached, or a file system is full.
     pub const ENOSPC: Self = Self(libc::ENOSPC);
-    /// A part of a path is not a directory.
-    pub const ENOTDIR: Self = Self(libc::ENOTDIR);
     /// The file system, or this environment, cannot do that.
     pub const EOPNOTSUPP: Self = Self(libc::EOPNOTSUPP);
-    /// The other end of a channel is gone.
+    /// The peer has closed its end of a channel, or died.
     pub const EPIPE: Self = Self(libc::EPIPE);
-    /// Too many open.
+    /// Too many open files.
     pub const EMFILE: Self = Self(libc::EMFILE);
-    /// Only the owner may do that.
+    /// The caller may not do that.
     pub const EPERM: Self = Self(libc::EPERM);
     /// A value would leave its range.
     pub const ERANGE: Self = Self(libc::ERANGE);
     /// No such process.
     pub const ESRCH: Self = Self(libc::ESRCH);
-    /// The time is over.
+    /// The timeout has passed.
     pub const ETIMEDOUT: Self = Self(libc::ETIMEDOUT);
-    /// Somebody holds a lock; it would have to wait.
+    /// Another process holds a lock that excludes this one.
     pub const EWOULDBLOCK: Self = Self(libc::EWOULDBLOCK);
 
-    /// Takes a value of `errno` as it is, known or not.
+    /// Any value of `errno`.
     pub const fn from_raw(errno: c_int) -> Self {
         Self(errno)
     }
@@ -87,7 +85,7 @@ macro_rules! calls {
         }
 
         impl Call {
-            /// Its name, as `perror(3)` takes it.
+            /// Its name, for `perror(3)`.
             pub const fn name(self) -> &'static CStr {
                 match self {
                     $(Self::$call => $name,)*
@@ -182,7 +180,7 @@ pub struct Error {
 }
 
 impl Error {
-    /// An argument is refused.
+    /// The library refuses an argument.
     pub const INVALID: Self = Call::Arguments.failed(Errno::EINVAL);
 
     /// Another process has created or removed the name meanwhile: the open starts again.

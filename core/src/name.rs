@@ -158,7 +158,7 @@ impl<'a> Name<'a> {
             Self::SysvKey(key) => Ok(key),
             Self::SysvPath(path, id) => {
                 let path = sys::Path::new(&[path])?;
-                Key::from_path(path.as_c_str(), id)
+                Key::from_path(&path, id)
             }
             _ => Err(Error::INVALID),
         }

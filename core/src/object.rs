@@ -44,7 +44,7 @@ pub enum Opened {
 }
 
 /// Attaches the object of this name, or creates one. [`Error::RACED`] if the caller must start again.
-pub fn open(name: &ObjectName, mode: OpenMode) -> Result<Opened, Error> {
+pub fn open(name: ObjectName<'_>, mode: OpenMode) -> Result<Opened, Error> {
     if mode.reclaim {
         removal::remove_stale(name)?;
     }
@@ -58,7 +58,7 @@ pub fn open(name: &ObjectName, mode: OpenMode) -> Result<Opened, Error> {
             Err(error) if mode.create && error.errno == Errno::ENOENT => {}
             attached => return attached.map(|(file, size)| Opened::Found(file, size)),
         }
-        if name.is_file() && exists(name)? {
+        if name.is_file && exists(name)? {
             return Err(Error::RACED);
         }
     }
@@ -67,18 +67,22 @@ pub fn open(name: &ObjectName, mode: OpenMode) -> Result<Opened, Error> {
 
 /// Opens an existing object and locks it: this process uses it. A creator does not accept an object that
 /// another user planted: EACCES.
-fn attach(name: &ObjectName, access: Access, creating: bool) -> Result<(Descriptor, usize), Error> {
+fn attach(
+    name: ObjectName<'_>,
+    access: Access,
+    creating: bool,
+) -> Result<(Descriptor, usize), Error> {
     /// One millisecond each: removing a stale object takes far less.
     const MAX_NAPS: u32 = 200;
 
     for _ in 0..MAX_NAPS {
-        let file = sys::open(name.path(), access, name.is_file())?;
+        let file = sys::open(name.path, access, name.is_file)?;
         let status = sys::fstat(&file)?;
         if !sys::is_regular(&status) {
             return Err(Error::INVALID);
         }
         let planted = status.st_uid != sys::geteuid() && status.st_uid != 0;
-        if creating && planted && !name.is_file() {
+        if creating && planted && !name.is_file {
             return Err(Call::Open.failed(Errno::EACCES));
         }
         match sys::flock(&file, Lock::Shared) {
@@ -117,12 +121,12 @@ pub fn create_anonymous(size: usize, huge: bool, mode: u32) -> Result<(Descripto
 
 /// Whether the name is taken. A symbolic link to nothing does not take it, but no object is created
 /// through the link either: ELOOP.
-fn exists(name: &ObjectName) -> Result<bool, Error> {
-    let path = name.path().as_c_str();
+fn exists(name: ObjectName<'_>) -> Result<bool, Error> {
+    let path = name.path;
     let Ok(status) = sys::fstatat(path, false) else {
         return Ok(false);
     };
-    let is_dangling = name.is_file()
+    let is_dangling = name.is_file
         && sys::is_symbolic_link(&status)
         && sys::fstatat(path, true).is_err_and(|error| error.errno == Errno::ENOENT);
     match is_dangling {

@@ -24,7 +24,7 @@ use crate::info::{HugePages, Info};
 use crate::name::Name;
 use crate::object::{self, ObjectName};
 use crate::stale;
-use crate::sys::{self, Descriptor};
+use crate::sys::{self, Descriptor, Path};
 use crate::sysv;
 
 pub use open::Options;
@@ -208,7 +208,9 @@ impl Segment {
 #[inline(never)]
 pub fn remove(name: Name<'_>) -> Result<(), Error> {
     match name {
-        Name::Posix(_) | Name::File(_) => object::remove(&ObjectName::new(name)?),
+        Name::Posix(_) | Name::File(_) => {
+            object::remove(ObjectName::new(name, &mut Path::empty())?)
+        }
         Name::SysvId(id) => sys::shmctl_rmid(id),
         _ => {
             let id = sys::shmget(name.key()?.raw(), 0, 0)?;

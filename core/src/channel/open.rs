@@ -10,7 +10,7 @@ use crate::fork::{self, Registered};
 use crate::name::Name;
 use crate::object::{self, ObjectName, OpenMode, Opened, TemporaryLink, Unpublished};
 use crate::ring::{Consumer, Producer};
-use crate::sys::{self, Access};
+use crate::sys::{self, Access, Path};
 
 /// The capacity where none is asked for.
 const DEFAULT_CAPACITY: usize = 1 << 20;
@@ -41,12 +41,13 @@ impl Options {
         /// Each further attempt means that another process has created or removed the name.
         const MAX_ATTEMPTS: u32 = 100;
 
-        let name = ObjectName::new(name)?;
+        let mut path = Path::empty();
+        let name = ObjectName::new(name, &mut path)?;
         if self.mode & !0o777 != 0 || (self.exclusive && !self.create) {
             return Err(Error::INVALID);
         }
         for _ in 0..MAX_ATTEMPTS {
-            match self.open_once(&name) {
+            match self.open_once(name) {
                 Err(Error::RACED) => {}
                 opened => return opened,
             }
@@ -54,7 +55,7 @@ impl Options {
         Err(Call::Open.failed(Errno::EBUSY))
     }
 
-    fn open_once(&self, name: &ObjectName) -> Result<Channel, Error> {
+    fn open_once(&self, name: ObjectName<'_>) -> Result<Channel, Error> {
         let (file, memory, link) = fork::undisturbed(|| self.open_file(name))?;
         match link {
             None => memory.check()?,
@@ -71,7 +72,7 @@ impl Options {
     /// A new channel has a link to publish.
     fn open_file(
         &self,
-        name: &ObjectName,
+        name: ObjectName<'_>,
     ) -> Result<(Registered, Memory, Option<TemporaryLink>), Error> {
         let capacity = match self.capacity {
             0 => DEFAULT_CAPACITY,
@@ -167,7 +168,7 @@ mod tests {
             });
             open().map(|opened| opened.memory.view().last_holder(Side::Sender).load(Relaxed))
         });
-        object::remove(&ObjectName::new(Name::Posix(name.as_bytes())).unwrap()).unwrap();
+        crate::segment::remove(Name::Posix(name.as_bytes())).unwrap();
         assert_eq!([busy, still_busy], [Some(Errno::EBUSY); 2]);
         assert_eq!(opened, Ok(sys::getpid() as u32));
     }

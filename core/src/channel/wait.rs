@@ -231,7 +231,6 @@ mod tests {
     use crate::channel::Options;
     use crate::handshake::CALM;
     use crate::name::Name;
-    use crate::object::ObjectName;
 
     /// Both ends of a new channel, whose name is gone.
     fn ends(name: &str) -> [Channel; 2] {
@@ -248,7 +247,7 @@ mod tests {
             };
             options.open(Name::Posix(name.as_bytes())).unwrap()
         });
-        object::remove(&ObjectName::new(Name::Posix(name.as_bytes())).unwrap()).unwrap();
+        crate::segment::remove(Name::Posix(name.as_bytes())).unwrap();
         ends
     }
 

@@ -6,22 +6,24 @@
 //! reclaimer finds another object under the temporary name that it moved the stale one to, and gives
 //! that object its name back.
 
+use core::ffi::CStr;
+
 use super::name::ObjectName;
 use super::temporary;
 use crate::error::{Call, Errno, Error};
 use crate::stale;
-use crate::sys::{self, Access, Descriptor, Lock, Path};
+use crate::sys::{self, Access, Descriptor, Lock};
 
 /// Removes the object of this name if it is stale. ELOOP if that would replace a symbolic link.
-pub fn remove_stale(name: &ObjectName) -> Result<(), Error> {
-    let Ok(file) = sys::open(name.path(), Access::Read, name.is_file()) else {
+pub fn remove_stale(name: ObjectName<'_>) -> Result<(), Error> {
+    let Ok(file) = sys::open(name.path, Access::Read, name.is_file) else {
         return Ok(());
     };
     let status = sys::fstat(&file)?;
     if !sys::is_regular(&status) || !stale::object_state(&file, status.st_uid).is_stale() {
         return Ok(());
     }
-    match sys::fstatat(name.path().as_c_str(), false) {
+    match sys::fstatat(name.path, false) {
         Ok(named) if sys::is_symbolic_link(&named) => Err(Call::Open.failed(Errno::ELOOP)),
         Ok(named) if sys::is_same_file(&named, &status) => move_aside(name, &status),
         Ok(_) | Err(_) => Ok(()),
@@ -29,14 +31,14 @@ pub fn remove_stale(name: &ObjectName) -> Result<(), Error> {
 }
 
 /// Removes the judged object, proven to be the one that had the name when it is removed.
-fn move_aside(name: &ObjectName, judged: &libc::stat) -> Result<(), Error> {
+fn move_aside(name: ObjectName<'_>, judged: &libc::stat) -> Result<(), Error> {
     temporary::sweep(name.directory(), None);
     let aside = temporary::unique(name, temporary::OLD)?;
-    match sys::rename(name.path(), &aside) {
+    match sys::rename(name.path, &aside) {
         Err(error) if error.errno == Errno::ENOENT => return Ok(()),
         renamed => renamed?,
     }
-    let failed = match sys::fstatat(aside.as_c_str(), false) {
+    let failed = match sys::fstatat(&aside, false) {
         Ok(moved) if sys::is_same_file(&moved, judged) => match sys::unlink(&aside) {
             Ok(()) => return Ok(()),
             failed => failed,
@@ -45,7 +47,7 @@ fn move_aside(name: &ObjectName, judged: &libc::stat) -> Result<(), Error> {
         Ok(_) => Ok(()),
         Err(error) => Err(error),
     };
-    match put_back(&aside, name.path()) {
+    match put_back(&aside, name.path) {
         // Another object was created meanwhile: this one keeps the temporary name.
         Err(error) if error.errno == Errno::EEXIST => Ok(()),
         _ => failed,
@@ -53,7 +55,7 @@ fn move_aside(name: &ObjectName, judged: &libc::stat) -> Result<(), Error> {
 }
 
 /// Gives a file its name back; EEXIST if that is taken.
-fn put_back(aside: &Path, path: &Path) -> Result<(), Error> {
+fn put_back(aside: &CStr, path: &CStr) -> Result<(), Error> {
     match sys::renameat2(aside, path) {
         // The kernel, the file system or a sandbox may not have that call.
         Err(error) if error.errno != Errno::EEXIST => {
@@ -65,9 +67,9 @@ fn put_back(aside: &Path, path: &Path) -> Result<(), Error> {
 }
 
 /// Removes the name. Processes that use the object keep it.
-pub fn remove(name: &ObjectName) -> Result<(), Error> {
-    let file = keep_from_reclaim(name.path());
-    sys::unlink(name.path())?;
+pub fn remove(name: ObjectName<'_>) -> Result<(), Error> {
+    let file = keep_from_reclaim(name.path);
+    sys::unlink(name.path)?;
     if let Some(Ok(status)) = file.as_ref().map(sys::fstat)
         && status.st_nlink != 0
     {
@@ -78,12 +80,12 @@ pub fn remove(name: &ObjectName) -> Result<(), Error> {
 
 /// Keeps other processes from replacing the object of this name while the result lives. `None` if that is
 /// impossible: the object cannot be opened, or stays locked. It may be removed all the same.
-fn keep_from_reclaim(path: &Path) -> Option<Descriptor> {
+fn keep_from_reclaim(path: &CStr) -> Option<Descriptor> {
     /// One millisecond each: replacing a stale object takes far less.
     const MAX_NAPS: u32 = 200;
 
     for _ in 0..MAX_NAPS {
-        let named = sys::fstatat(path.as_c_str(), false).ok()?;
+        let named = sys::fstatat(path, false).ok()?;
         if !sys::is_regular(&named) {
             return None;
         }
@@ -92,7 +94,7 @@ fn keep_from_reclaim(path: &Path) -> Option<Descriptor> {
             Err(error) if error.errno == Errno::EWOULDBLOCK => sys::sleep_ms(1),
             Err(_) => return None,
             Ok(()) => {
-                let named = sys::fstatat(path.as_c_str(), false).ok()?;
+                let named = sys::fstatat(path, false).ok()?;
                 if sys::is_same_file(&named, &sys::fstat(&file).ok()?) {
                     return Some(file);
                 }

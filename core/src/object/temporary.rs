@@ -16,7 +16,7 @@ pub const OLD: &str = ".shmcomm-old-0x";
 const DIGITS: usize = 16;
 
 /// A unique temporary name in the directory of an object.
-pub fn unique(name: &ObjectName, beginning: &str) -> Result<Path, Error> {
+pub fn unique(name: ObjectName<'_>, beginning: &str) -> Result<Path, Error> {
     let mut number = Text::new();
     number.hex(sys::getrandom(), DIGITS);
     let digits = number.as_bytes().strip_prefix(b"0x").unwrap_or_default();
@@ -39,8 +39,9 @@ pub fn sweep(directory: &[u8], removed: Option<&libc::stat>) {
         };
         let is_stale = match removed {
             None => is_stale(&path, is_old),
-            Some(removed) => sys::fstatat(path.as_c_str(), false)
-                .is_ok_and(|status| sys::is_same_file(&status, removed)),
+            Some(removed) => {
+                sys::fstatat(&path, false).is_ok_and(|status| sys::is_same_file(&status, removed))
+            }
         };
         if is_stale {
             let _ = sys::unlink(&path);

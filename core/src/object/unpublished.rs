@@ -34,7 +34,7 @@ impl Drop for TemporaryLink {
 impl Unpublished {
     /// Creates an object of this size in bytes, with all its memory and exactly this mode, and locks it:
     /// this process uses it. EINVAL for a size of 0.
-    pub fn create(name: &ObjectName, size: usize, mode: u32) -> Result<Self, Error> {
+    pub fn create(name: ObjectName<'_>, size: usize, mode: u32) -> Result<Self, Error> {
         if size == 0 {
             return Err(Error::INVALID);
         }
@@ -50,7 +50,7 @@ impl Unpublished {
         Ok(unpublished)
     }
 
-    fn open(name: &ObjectName, directory: &Path) -> Result<Self, Error> {
+    fn open(name: ObjectName<'_>, directory: &Path) -> Result<Self, Error> {
         if CAN_LINK_UNNAMED.load(Relaxed) {
             match sys::open_tmpfile(directory, 0o600) {
                 // The file system or the kernel has no such files, or a sandbox refuses them.
@@ -69,7 +69,7 @@ impl Unpublished {
     }
 
     /// Creates an empty object with a temporary name, and locks it.
-    fn open_named(name: &ObjectName) -> Result<Self, Error> {
+    fn open_named(name: ObjectName<'_>) -> Result<Self, Error> {
         /// Each further attempt means that another process judged the file before it was locked.
         const MAX_ATTEMPTS: u32 = 100;
 
@@ -94,15 +94,15 @@ impl Unpublished {
 impl TemporaryLink {
     /// Gives this file its name. [`Error::RACED`] if the name is taken, or if the object must be created
     /// with a temporary name.
-    pub fn publish(self, file: &Descriptor, name: &ObjectName) -> Result<(), Error> {
+    pub fn publish(self, file: &Descriptor, name: ObjectName<'_>) -> Result<(), Error> {
         match self.link(file, name) {
             Err(error) if error.errno == Errno::EEXIST => Err(Error::RACED),
             linked => linked,
         }
     }
 
-    fn link(mut self, file: &Descriptor, name: &ObjectName) -> Result<(), Error> {
-        let path = name.path();
+    fn link(mut self, file: &Descriptor, name: ObjectName<'_>) -> Result<(), Error> {
+        let path = name.path;
         let Some(temporary) = &self.0 else {
             return sys::linkat(file, path).map_err(|error| match error.errno {
                 Errno::ENOENT
@@ -145,7 +145,7 @@ impl TemporaryLink {
 
 /// Renames if the system cannot do that exclusively: the lock of the directory excludes other processes
 /// that publish the same way.
-fn rename_under_lock(from: &Path, name: &ObjectName) -> Result<(), Error> {
+fn rename_under_lock(from: &Path, name: ObjectName<'_>) -> Result<(), Error> {
     /// One millisecond each.
     const MAX_NAPS: u32 = 200;
 
@@ -155,9 +155,9 @@ fn rename_under_lock(from: &Path, name: &ObjectName) -> Result<(), Error> {
             Err(error) if error.errno == Errno::EWOULDBLOCK => sys::sleep_ms(1),
             Err(error) => return Err(error),
             Ok(()) => {
-                return match sys::fstatat(name.path().as_c_str(), false) {
+                return match sys::fstatat(name.path, false) {
                     Ok(_) => Err(Call::Linkat.failed(Errno::EEXIST)),
-                    Err(_) => sys::rename(from, name.path()),
+                    Err(_) => sys::rename(from, name.path),
                 };
             }
         }

@@ -29,7 +29,7 @@ use crate::key::Key;
 use crate::name::Name;
 use crate::object::{self, ObjectName, OpenMode, Opened, Unpublished};
 use crate::stale;
-use crate::sys::{self, Access, Advice, Descriptor};
+use crate::sys::{self, Access, Advice, Descriptor, Path};
 use crate::sysv;
 
 /// How a segment is opened; by default an existing one, for reading and writing.
@@ -73,10 +73,9 @@ impl Default for Options {
 }
 
 /// A name that other processes can create and remove at the same time.
-#[allow(clippy::large_enum_variant, reason = "there is no heap")]
-enum Shared {
+enum Shared<'a> {
     Key(Key),
-    Object(ObjectName),
+    Object(ObjectName<'a>),
 }
 
 impl Options {
@@ -93,17 +92,21 @@ impl Options {
         {
             return Err(Error::INVALID);
         }
+        let mut path;
         let name = match name {
             Name::SysvKey(_) | Name::SysvPath(..) => Shared::Key(name.key()?),
-            Name::Posix(_) | Name::File(_) => Shared::Object(ObjectName::new(name)?),
+            Name::Posix(_) | Name::File(_) => {
+                path = Path::empty();
+                Shared::Object(ObjectName::new(name, &mut path)?)
+            }
             Name::SysvPrivate => return self.create_sysv(Key::PRIVATE),
             Name::SysvId(_) if self.create => return Err(Error::INVALID),
             Name::SysvId(id) => return self.attach(id, HugePages::None),
             Name::Anonymous => return self.create_anonymous(),
         };
         for _ in 0..MAX_ATTEMPTS {
-            let opened = match &name {
-                Shared::Key(key) => self.open_key(*key),
+            let opened = match name {
+                Shared::Key(key) => self.open_key(key),
                 Shared::Object(name) => self.open_object(name),
             };
             match opened {
@@ -183,7 +186,7 @@ impl Options {
         self.prepare(segment)
     }
 
-    fn open_object(&self, name: &ObjectName) -> Result<Segment, Error> {
+    fn open_object(&self, name: ObjectName<'_>) -> Result<Segment, Error> {
         let mode = OpenMode {
             access: self.access(),
             create: self.create,
@@ -192,7 +195,7 @@ impl Options {
             size: self.size,
             mode: self.mode,
         };
-        let kind = match name.is_file() {
+        let kind = match name.is_file {
             true => Kind::File,
             false => Kind::Posix,
         };

@@ -2,17 +2,17 @@
 
 use core::ffi::{CStr, c_int};
 
-use super::file::{Path, open_directory};
+use super::file::open_directory;
 use crate::error::{Call, Error};
 
 /// Renames a file; a file that has the new name loses it.
-pub fn rename(from: &Path, to: &Path) -> Result<(), Error> {
+pub fn rename(from: &CStr, to: &CStr) -> Result<(), Error> {
     // SAFETY: the paths end with NUL.
     Call::Rename.checked(unsafe { libc::rename(from.as_ptr(), to.as_ptr()) })
 }
 
 /// Renames a file; EEXIST if the new name is taken (`RENAME_NOREPLACE`).
-pub fn renameat2(from: &Path, to: &Path) -> Result<(), Error> {
+pub fn renameat2(from: &CStr, to: &CStr) -> Result<(), Error> {
     // SAFETY: the paths end with NUL. Not the function, which old C libraries lack.
     let result = unsafe {
         libc::syscall(
@@ -29,7 +29,7 @@ pub fn renameat2(from: &Path, to: &Path) -> Result<(), Error> {
 
 /// Calls `each` with the names in a directory, as far as it can be read. Names that appear or disappear
 /// meanwhile may be missing.
-pub fn for_each_name(directory: &Path, mut each: impl FnMut(&[u8])) {
+pub fn for_each_name(directory: &CStr, mut each: impl FnMut(&[u8])) {
     /// Offsets of the length and of the name in an entry: `getdents64(2)`.
     const LENGTH: usize = 16;
     const NAME: usize = 19;
@@ -69,6 +69,7 @@ pub fn for_each_name(directory: &Path, mut each: impl FnMut(&[u8])) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sys::Path;
 
     #[test]
     fn all_names_of_a_directory_are_seen() {

@@ -1,6 +1,7 @@
 //! Files: memory with a descriptor.
 
 use core::ffi::{CStr, c_char, c_int, c_uint, c_void};
+use core::ops::Deref;
 
 use crate::error::{Call, Errno, Error};
 
@@ -35,11 +36,21 @@ pub fn close(file: c_int) {
 pub struct Path([u8; libc::PATH_MAX as usize]);
 
 impl Path {
-    /// ENAMETOOLONG if the system would refuse it as too long; EINVAL if a part contains a NUL.
-    #[inline(never)]
+    pub const fn empty() -> Self {
+        Self([0; libc::PATH_MAX as usize])
+    }
+
     pub fn new(parts: &[&[u8]]) -> Result<Self, Error> {
-        let mut path = Self([0; libc::PATH_MAX as usize]);
-        let mut room = path.0.iter_mut();
+        let mut path = Self::empty();
+        path.fill(parts)?;
+        Ok(path)
+    }
+
+    /// Fills an empty path. ENAMETOOLONG if the system would refuse it as too long; EINVAL if a part
+    /// contains a NUL.
+    #[inline(never)]
+    pub fn fill(&mut self, parts: &[&[u8]]) -> Result<&CStr, Error> {
+        let mut room = self.0.iter_mut();
         for byte in parts.iter().copied().flatten() {
             match (room.next(), byte) {
                 (None, _) => return Err(Call::Arguments.failed(Errno::ENAMETOOLONG)),
@@ -48,18 +59,18 @@ impl Path {
             }
         }
         match room.next() {
-            Some(_) => Ok(path),
+            Some(_) => Ok(self),
             None => Err(Call::Arguments.failed(Errno::ENAMETOOLONG)),
         }
     }
+}
 
-    pub fn as_c_str(&self) -> &CStr {
-        // SAFETY: new() leaves at least one NUL.
-        unsafe { CStr::from_ptr(self.as_ptr()) }
-    }
+impl Deref for Path {
+    type Target = CStr;
 
-    pub(super) fn as_ptr(&self) -> *const c_char {
-        self.0.as_ptr().cast()
+    fn deref(&self) -> &CStr {
+        // SAFETY: fill() leaves at least one NUL.
+        unsafe { CStr::from_ptr(self.0.as_ptr().cast()) }
     }
 }
 
@@ -71,33 +82,33 @@ pub enum Access {
 }
 
 /// Opens an existing file of any kind, without waiting.
-pub fn open(path: &Path, access: Access, follow_links: bool) -> Result<Descriptor, Error> {
+pub fn open(path: &CStr, access: Access, follow_links: bool) -> Result<Descriptor, Error> {
     let access = match access {
         Access::Read => libc::O_RDONLY,
         Access::ReadWrite => libc::O_RDWR,
     };
     let no_follow = if follow_links { 0 } else { libc::O_NOFOLLOW };
     open_with(
-        path.as_c_str(),
+        path,
         access | no_follow | libc::O_NONBLOCK | libc::O_NOCTTY,
         0,
     )
 }
 
 /// Creates a file without a name, in this directory.
-pub fn open_tmpfile(directory: &Path, mode: u32) -> Result<Descriptor, Error> {
-    open_with(directory.as_c_str(), libc::O_TMPFILE | libc::O_RDWR, mode)
+pub fn open_tmpfile(directory: &CStr, mode: u32) -> Result<Descriptor, Error> {
+    open_with(directory, libc::O_TMPFILE | libc::O_RDWR, mode)
 }
 
 /// Creates a file; EEXIST if the name is taken.
-pub fn open_exclusive(path: &Path, mode: u32) -> Result<Descriptor, Error> {
+pub fn open_exclusive(path: &CStr, mode: u32) -> Result<Descriptor, Error> {
     let flags = libc::O_CREAT | libc::O_EXCL | libc::O_RDWR | libc::O_NOFOLLOW;
-    open_with(path.as_c_str(), flags, mode)
+    open_with(path, flags, mode)
 }
 
 /// Opens a directory, to list or to lock it.
-pub fn open_directory(path: &Path) -> Result<Descriptor, Error> {
-    open_with(path.as_c_str(), libc::O_RDONLY | libc::O_DIRECTORY, 0)
+pub fn open_directory(path: &CStr) -> Result<Descriptor, Error> {
+    open_with(path, libc::O_RDONLY | libc::O_DIRECTORY, 0)
 }
 
 #[inline(never)]
@@ -153,7 +164,7 @@ pub fn ftruncate(file: &Descriptor, size: usize) -> Result<(), Error> {
 }
 
 /// Gives a name to a file that has none; EEXIST if the name is taken.
-pub fn linkat(file: &Descriptor, path: &Path) -> Result<(), Error> {
+pub fn linkat(file: &Descriptor, path: &CStr) -> Result<(), Error> {
     let link = |from: *const c_char, directory, flags| {
         // SAFETY: the paths end with NUL.
         let result = unsafe { libc::linkat(directory, from, libc::AT_FDCWD, path.as_ptr(), flags) };
@@ -172,13 +183,13 @@ pub fn linkat(file: &Descriptor, path: &Path) -> Result<(), Error> {
 }
 
 /// Gives a file a second name; EEXIST if that is taken.
-pub fn link(from: &Path, to: &Path) -> Result<(), Error> {
+pub fn link(from: &CStr, to: &CStr) -> Result<(), Error> {
     // SAFETY: the paths end with NUL.
     Call::Linkat.checked(unsafe { libc::link(from.as_ptr(), to.as_ptr()) })
 }
 
 #[inline(never)]
-pub fn unlink(path: &Path) -> Result<(), Error> {
+pub fn unlink(path: &CStr) -> Result<(), Error> {
     // SAFETY: the path ends with NUL.
     Call::Unlink.checked(unsafe { libc::unlink(path.as_ptr()) })
 }

@@ -1,6 +1,5 @@
-//! Every system and libc call. A function that makes one call has the call's name, and returns a
-//! finished error; a function that needs several calls is named after what it finds out. Nothing else
-//! calls the kernel.
+//! Every system and libc call, with a finished error; nothing else calls the kernel. A function has the
+//! name of its call, unless it converts units or answers a question, as `sleep_ms` or `process_exists`.
 
 mod barrier;
 mod clock;
