@@ -23,11 +23,6 @@ pub fn info_unchecked(id: c_int) -> Result<Info, Error> {
     }
 }
 
-/// Whether any process is known to have it attached.
-pub fn is_attached(id: c_int) -> bool {
-    info(id).is_ok_and(|info| info.attached != Some(0))
-}
-
 /// Whether a call has failed because there is no such segment any more.
 pub fn is_gone(error: Error) -> bool {
     matches!(error.errno, Errno::EINVAL | Errno::EIDRM)

@@ -158,7 +158,8 @@ impl Options {
         };
         let segment = self.attach(id, pages);
         // Another process that has opened it by its key meanwhile keeps it.
-        if segment.is_err() && (key == Key::PRIVATE || !sysv::is_attached(id)) {
+        let is_attached = || sysv::info(id).is_ok_and(|info| info.attached != Some(0));
+        if segment.is_err() && (key == Key::PRIVATE || !is_attached()) {
             let _ = sys::shmctl_rmid(id);
         }
         segment
