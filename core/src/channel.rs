@@ -80,7 +80,7 @@ impl Channel {
         let (message, length) = self.peek(timeout_ms)?;
         if length > buffer.len() {
             self.ring.cancel();
-            return Err(Call::Arguments.failed(Errno::EMSGSIZE));
+            return Err(Call::Channel.failed(Errno::EMSGSIZE));
         }
         // SAFETY: this length is mapped; no reference into shared memory exists.
         unsafe {

@@ -39,7 +39,7 @@ impl<T> Wiped<T> {
     pub fn wipe_in_children(&'static self) -> bool {
         let pages = NonNull::from(self).cast();
         // SAFETY: nothing else lies on these pages, and the promise of `new`.
-        unsafe { sys::advise(pages, size_of::<Self>(), Advice::EmptyInChildren) }.is_ok()
+        unsafe { sys::madvise(pages, size_of::<Self>(), Advice::WipeOnFork) }.is_ok()
     }
 }
 
@@ -116,8 +116,7 @@ fn completed_forks() -> Option<u32> {
 fn prepare() -> Result<(), Error> {
     // Two threads may both register them: a handler may run twice.
     if PREPARED.load(Acquire) == 0 {
-        let handlers = sys::at_fork(begin_fork, end_fork, close_registered);
-        Call::PthreadAtfork.of(handlers)?;
+        sys::pthread_atfork(begin_fork, end_fork, close_registered)?;
         // The handler does it as well, for kernels that cannot.
         THIS_PROCESS.wipe_in_children();
         PREPARED.store(1, Release);

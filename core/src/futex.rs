@@ -19,7 +19,7 @@ use core::ffi::c_int;
 use core::sync::atomic::AtomicU32;
 
 use crate::deadline::Deadline;
-use crate::error::{Call, Errno, Error};
+use crate::error::{Errno, Error};
 use crate::sys;
 
 /// Sleeps while the word is `expected`, until another thread or process wakes this one; for at most this
@@ -32,21 +32,21 @@ pub fn wait(word: &AtomicU32, expected: u32, timeout_ms: c_int) -> Result<(), Er
 /// Same as [`wait`], with an address that the kernel checks: EFAULT if there is no memory, EINVAL if the
 /// address is not aligned.
 pub fn wait_at(word: *const u32, expected: u32, timeout_ms: c_int) -> Result<(), Error> {
-    Call::Futex.of(wait_until(word, expected, Deadline::after_ms(timeout_ms)))
+    wait_until(word, expected, Deadline::after_ms(timeout_ms))
 }
 
-pub(crate) fn wait_until(word: *const u32, expected: u32, deadline: Deadline) -> Result<(), Errno> {
+pub(crate) fn wait_until(word: *const u32, expected: u32, deadline: Deadline) -> Result<(), Error> {
     loop {
         match sys::futex_wait(word, expected, deadline.at_ns()) {
-            Err(Errno::EINTR) => {}
-            Err(Errno::EWOULDBLOCK) => return Ok(()),
+            Err(error) if error.errno == Errno::EINTR => {}
+            Err(error) if error.errno == Errno::EWOULDBLOCK => return Ok(()),
             result => return result,
         }
     }
 }
 
 /// Sleeps once while the word is `expected`; ETIMEDOUT after this number of nanoseconds.
-pub(crate) fn sleep(word: &AtomicU32, expected: u32, nanoseconds: i64) -> Result<(), Errno> {
+pub(crate) fn sleep(word: &AtomicU32, expected: u32, nanoseconds: i64) -> Result<(), Error> {
     let until = sys::monotonic_clock_ns().saturating_add(nanoseconds);
     sys::futex_wait(word.as_ptr(), expected, Some(until))
 }
@@ -62,7 +62,7 @@ pub fn wake_at(word: *const u32, how_many: c_int) -> Result<c_int, Error> {
         ..0 => Err(Error::INVALID),
         // The kernel would wake one.
         0 => Ok(0),
-        _ => Call::Futex.of(sys::futex_wake(word, how_many)),
+        _ => sys::futex_wake(word, how_many),
     }
 }
 

@@ -9,7 +9,7 @@
 
 mod support;
 
-use shmcomm::options::Options;
+use shmcomm::segment::Options;
 use shmcomm::{Errno, Name, segment};
 use support::{Child, SysvKey, errno};
 

@@ -14,7 +14,7 @@ use crate::error::{Call, Errno, Error};
 use crate::fork::{Process, Registered};
 use crate::object;
 use crate::stale;
-use crate::sys::{self, ByteLock, Descriptor};
+use crate::sys::{self, Descriptor, Lock};
 
 /// One of the two ends of a channel.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -68,7 +68,7 @@ impl Drop for Endpoint {
     fn drop(&mut self) {
         // To close the file is not enough: a child forked a moment ago may still have it open.
         if !self.is_inherited() {
-            sys::unlock_bytes(self.file());
+            sys::fcntl_unlck(self.file());
         }
     }
 }
@@ -92,16 +92,17 @@ impl Endpoint {
         let mut retries = 0..MAX_RETRIES;
         let slot = loop {
             match lock_end(file.file(), side, shared) {
-                Err(Errno::EBUSY)
-                    if stale::process_has_ended(last_holder.load(Relaxed) as i32)
+                Err(error)
+                    if error.errno == Errno::EBUSY
+                        && stale::process_has_exited(last_holder.load(Relaxed) as i32)
                         && retries.next().is_some() =>
                 {
                     sys::sleep_ms(1);
                 }
-                result => break Call::Fcntl.of(result)?,
+                locked => break locked?,
             }
         };
-        last_holder.store(sys::pid() as u32, Relaxed);
+        last_holder.store(sys::getpid() as u32, Relaxed);
         let mut endpoint = Self {
             owner: match shared {
                 true => Process::NONE,
@@ -151,8 +152,7 @@ impl Endpoint {
 
     /// Whether a process holds the end of this side.
     pub fn is_held(&self, side: Side) -> bool {
-        // If the kernel does not say, a process may.
-        side == self.side || sys::is_byte_locked(self.file(), side.byte()).unwrap_or(true)
+        side == self.side || sys::fcntl_getlk(self.file(), side.byte())
     }
 
     /// EIDRM if the name is removed and no process holds the other end, EPIPE if this handle has met
@@ -174,7 +174,7 @@ impl Endpoint {
         // No process has other slots: their bytes mean something else.
         (1..=MAX_SLOTS).contains(&slot)
             && slot != self.slot
-            && sys::is_byte_locked(self.file(), self.side.slot_byte(slot)).unwrap_or(true)
+            && sys::fcntl_getlk(self.file(), self.side.slot_byte(slot))
     }
 
     /// Whether this process is a child of the one that claimed the end. A child does not hold it.
@@ -185,22 +185,22 @@ impl Endpoint {
 
 /// Takes the locks of an end and returns the slot: 0 if the end is not shared. EBUSY if another process
 /// has it.
-fn lock_end(file: &Descriptor, side: Side, shared: bool) -> Result<u32, Errno> {
-    let lock = |byte, kind| {
-        sys::lock_byte(file, byte, kind).map_err(|errno| match errno {
-            Errno::EAGAIN | Errno::EACCES => Errno::EBUSY,
-            errno => errno,
+fn lock_end(file: &Descriptor, side: Side, shared: bool) -> Result<u32, Error> {
+    let lock = |byte, lock| {
+        sys::fcntl_setlk(file, byte, lock).map_err(|error| match error.errno {
+            Errno::EAGAIN | Errno::EACCES => Call::Channel.failed(Errno::EBUSY),
+            _ => error,
         })
     };
     if !shared {
-        return lock(side.byte(), ByteLock::Exclusive).map(|()| 0);
+        return lock(side.byte(), Lock::Exclusive).map(|()| 0);
     }
-    lock(side.byte(), ByteLock::Shared)?;
+    lock(side.byte(), Lock::Shared)?;
     for slot in 1..=MAX_SLOTS {
-        match lock(side.slot_byte(slot), ByteLock::Exclusive) {
-            Err(Errno::EBUSY) => {}
-            result => return result.map(|()| slot),
+        match lock(side.slot_byte(slot), Lock::Exclusive) {
+            Err(error) if error.errno == Errno::EBUSY => {}
+            locked => return locked.map(|()| slot),
         }
     }
-    Err(Errno::EBUSY)
+    Err(Call::Channel.failed(Errno::EBUSY))
 }

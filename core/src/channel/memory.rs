@@ -111,7 +111,7 @@ impl Layout {
             Ok(layout) if layout.ring_start == ring_start && layout.file_size() == file_size => {
                 Ok(layout)
             }
-            _ => Err(Call::Mmap.failed(Errno::EBADMSG)),
+            _ => Err(Call::Channel.failed(Errno::EBADMSG)),
         }
     }
 
@@ -136,8 +136,8 @@ impl Drop for Memory {
         // A child was not given the mapping and may have mapped something else there.
         if self.process.is_this() {
             let start = self.mapped();
-            // SAFETY: map_twice mapped this size there, and the owner no longer uses it.
-            let _ = unsafe { sys::unmap(start, self.layout.mapped_size()) };
+            // SAFETY: mmap_twice mapped this size there, and the owner no longer uses it.
+            let _ = unsafe { sys::munmap(start, self.layout.mapped_size()) };
         }
     }
 }
@@ -149,7 +149,7 @@ impl Memory {
             ring_start,
             capacity,
         } = layout;
-        let start = Call::Mmap.of(sys::map_twice(file, ring_start, capacity))?;
+        let start = sys::mmap_twice(file, ring_start, capacity)?;
         let memory = Self {
             view: View {
                 // SAFETY: the header is mapped, right before the ring.
@@ -164,7 +164,7 @@ impl Memory {
         // A mapping keeps the file open, and so its locks: a child must not inherit it.
         let (start, size) = (memory.mapped(), layout.mapped_size());
         // SAFETY: mapped, of this size.
-        Call::Madvise.of(unsafe { sys::advise(start, size, Advice::NotForChildren) })?;
+        unsafe { sys::madvise(start, size, Advice::DontFork) }?;
         Ok(memory)
     }
 
@@ -190,7 +190,7 @@ impl Memory {
         );
         match found == (MAGIC, self.layout.ring_start as u64) {
             true => Ok(()),
-            false => Err(Call::Mmap.failed(Errno::EBADMSG)),
+            false => Err(Call::Channel.failed(Errno::EBADMSG)),
         }
     }
 

@@ -117,7 +117,7 @@ pub enum Blocked {
 
 impl From<Blocked> for Error {
     fn from(blocked: Blocked) -> Self {
-        Call::Futex.failed(match blocked {
+        Call::Channel.failed(match blocked {
             Blocked::Wait => Errno::EAGAIN,
             Blocked::Corrupt => Errno::EBADMSG,
             Blocked::TooLarge => Errno::EMSGSIZE,

@@ -43,10 +43,10 @@ impl SleepWord for AtomicU32 {
         fence(SeqCst);
     }
     fn fence_everywhere(&self) -> bool {
-        sys::barrier_everywhere()
+        sys::membarrier_global()
     }
     fn wait(&self, expected: u32, nanoseconds: i64) -> SleepEnd {
-        match futex::sleep(self, expected, nanoseconds) {
+        match futex::sleep(self, expected, nanoseconds).map_err(|error| error.errno) {
             Err(Errno::ETIMEDOUT) => SleepEnd::TimedOut,
             Err(Errno::EINTR) => SleepEnd::Interrupted,
             _ => SleepEnd::Woken,
@@ -81,7 +81,7 @@ impl Sleep {
 
     /// Registers this process for the fences of sleepers.
     pub fn register(&mut self, memory: View<'_>) {
-        self.is_reached = sys::register_for_barriers();
+        self.is_reached = sys::membarrier_register();
         if !self.is_reached {
             self.always_fence(memory);
         }
@@ -151,7 +151,7 @@ impl Sleep {
                 result => return Ok(result?),
             }
             if end == SleepEnd::Interrupted && self.interruptible {
-                return Err(Call::Futex.failed(Errno::EINTR));
+                return Err(Call::Channel.failed(Errno::EINTR));
             }
             if remaining > 0 {
                 continue;
@@ -164,14 +164,14 @@ impl Sleep {
                 // What the peer did before it exited counts.
                 match ring.attempt(length) {
                     Err(Blocked::Wait) if !ring.is_locked_out() => {
-                        return Err(Call::Futex.failed(errno));
+                        return Err(Call::Channel.failed(errno));
                     }
                     Err(Blocked::Wait) => {}
                     result => return Ok(result?),
                 }
             }
             if deadline.has_passed() {
-                return Err(Call::Futex.failed(Errno::ETIMEDOUT));
+                return Err(Call::Channel.failed(Errno::ETIMEDOUT));
             }
             slice = Deadline::after_ns(SLICE_NS);
         }
@@ -200,11 +200,10 @@ mod tests {
     use crate::channel::wakeup::FENCE_FREE_AFTER;
     use crate::channel::{Channel, Options};
     use crate::name::Name;
-    use crate::object::{self, Place};
 
     /// Both ends of a new channel, whose name is removed.
     fn ends(name: &str) -> [Channel; 2] {
-        let name = format!("shmcomm-test-{}-{name}", sys::pid());
+        let name = format!("shmcomm-test-{}-{name}", sys::getpid());
         let ends = [Side::Sender, Side::Receiver].map(|side| {
             let options = Options {
                 side,
@@ -217,7 +216,7 @@ mod tests {
             };
             options.open(Name::Posix(name.as_bytes())).unwrap()
         });
-        object::remove(Place::Posix(name.as_bytes())).unwrap();
+        crate::segment::remove(Name::Posix(name.as_bytes())).unwrap();
         ends
     }
 
@@ -235,7 +234,7 @@ mod tests {
     #[test]
     fn the_fence_is_switched_off_when_no_side_has_slept_for_long() {
         let mut ends = ends("unslept");
-        let has_barrier = sys::register_for_barriers();
+        let has_barrier = sys::membarrier_register();
         assert!(ends.iter().all(|end| end.sleep.is_reached == has_barrier));
         assert!(ends[1].receive(&mut [], 1).is_err());
         assert!(is_fenced(&ends[1], Side::Receiver));
