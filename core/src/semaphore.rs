@@ -106,7 +106,7 @@ enum Found {
     Blank,
     /// Of another program.
     Foreign,
-    Gone,
+    Removed,
 }
 
 impl Semaphore {
@@ -130,12 +130,12 @@ impl Semaphore {
     /// Opens the semaphore of this `sysv:` name; ENOENT if there is none, or none with its first value.
     #[inline(never)]
     pub fn open(name: Name<'_>) -> Result<Self, Error> {
-        let (id, gone) = look_up(name)?;
+        let (id, if_removed) = look_up(name)?;
         match find(id)? {
             Found::Ready(semaphore) => Ok(semaphore),
             Found::Blank => Err(Call::Semget.failed(Errno::ENOENT)),
             Found::Foreign => Err(Error::INVALID),
-            Found::Gone => Err(Call::Semget.failed(gone)),
+            Found::Removed => Err(Call::Semget.failed(if_removed)),
         }
     }
 
@@ -163,7 +163,7 @@ impl Semaphore {
                 }
                 Found::Ready(semaphore) if semaphore.kind == new.kind => return Ok(semaphore),
                 Found::Ready(_) | Found::Foreign => return Err(Error::INVALID),
-                Found::Gone => {}
+                Found::Removed => {}
                 Found::Blank => match set_up(id, new) {
                     // Another process was first or has removed the set.
                     Err(Errno::EWOULDBLOCK | Errno::EIDRM | Errno::EINVAL) => {}
@@ -235,15 +235,15 @@ impl Semaphore {
 /// Removes the semaphore of this name; its waiters get EIDRM.
 #[inline(never)]
 pub fn remove(name: Name<'_>) -> Result<(), Error> {
-    let (id, gone) = look_up(name)?;
+    let (id, if_removed) = look_up(name)?;
     match find(id) {
         Ok(Found::Foreign) => return Err(Error::INVALID),
-        Ok(Found::Gone) => return Err(Call::Semctl.failed(gone)),
+        Ok(Found::Removed) => return Err(Call::Semctl.failed(if_removed)),
         // The owner may remove a semaphore that it may not read.
         Ok(Found::Ready(_) | Found::Blank) | Err(_) => {}
     }
     Call::Semctl.of(sys::sem_remove(id).map_err(|errno| match removed(errno) {
-        Errno::EIDRM => gone,
+        Errno::EIDRM => if_removed,
         errno => errno,
     }))
 }
@@ -270,7 +270,7 @@ fn get_or_create(key: Key, mode: u32) -> Result<(c_int, bool), Errno> {
 #[inline(never)]
 fn find(id: c_int) -> Result<Found, Error> {
     match look(id) {
-        Err(Errno::EIDRM | Errno::EINVAL) => Ok(Found::Gone),
+        Err(Errno::EIDRM | Errno::EINVAL) => Ok(Found::Removed),
         found => Call::Semctl.of(found),
     }
 }
