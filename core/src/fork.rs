@@ -1,10 +1,11 @@
-//! What a `fork(2)` does to this process: a child is told apart from its parent, starts with some memory
-//! empty, and closes some descriptors.
+//! What a `fork(2)` does to this process: a child is distinguished from its parent, starts with some
+//! memory empty, and closes some descriptors.
 //!
 //! A lock on a byte of a file belongs to the open file, which a child shares through its descriptor. So
 //! that the lock of a dead holder is free although its child lives, a fork handler closes the descriptor
 //! before anything else runs in the child. A child of `_Fork` or of a bare `clone(2)` runs no handler and
-//! keeps the descriptor. It is still told apart from its parent, because the kernel wipes a page in it.
+//! keeps the descriptor. It is still distinguished from its parent, because the kernel wipes a page in
+//! it.
 
 use core::ptr::NonNull;
 use core::sync::atomic::{
@@ -43,7 +44,7 @@ impl<T> Wiped<T> {
     }
 }
 
-/// A process, told apart from its ancestors without a system call.
+/// A process, distinguished from its ancestors without a system call.
 #[derive(Clone, Copy)]
 pub struct Process(u32);
 

@@ -106,7 +106,7 @@ enum Found {
     Blank,
     /// Of another program.
     Foreign,
-    Gone,
+    Removed,
 }
 
 impl Semaphore {
@@ -130,12 +130,12 @@ impl Semaphore {
     /// Opens the semaphore of this `sysv:` name; ENOENT if there is none, or none with its first value.
     #[inline(never)]
     pub fn open(name: Name<'_>) -> Result<Self, Error> {
-        let (id, gone) = look_up(name)?;
+        let (id, if_removed) = look_up(name)?;
         match find(id)? {
             Found::Ready(semaphore) => Ok(semaphore),
             Found::Blank => Err(Call::Semget.failed(Errno::ENOENT)),
             Found::Foreign => Err(Error::INVALID),
-            Found::Gone => Err(Call::Semget.failed(gone)),
+            Found::Removed => Err(Call::Semget.failed(if_removed)),
         }
     }
 
@@ -163,7 +163,7 @@ impl Semaphore {
                 }
                 Found::Ready(semaphore) if semaphore.kind == new.kind => return Ok(semaphore),
                 Found::Ready(_) | Found::Foreign => return Err(Error::INVALID),
-                Found::Gone => {}
+                Found::Removed => {}
                 Found::Blank => match set_up(id, new) {
                     // Another process was first or has removed the set.
                     Err(Error {
@@ -238,15 +238,15 @@ impl Semaphore {
 /// Removes the semaphore of this name; its waiters get EIDRM.
 #[inline(never)]
 pub fn remove(name: Name<'_>) -> Result<(), Error> {
-    let (id, gone) = look_up(name)?;
+    let (id, if_removed) = look_up(name)?;
     match find(id) {
         Ok(Found::Foreign) => return Err(Error::INVALID),
-        Ok(Found::Gone) => return Err(Call::Semctl.failed(gone)),
+        Ok(Found::Removed) => return Err(Call::Semctl.failed(if_removed)),
         // The owner may remove a semaphore that it may not read.
         Ok(Found::Ready(_) | Found::Blank) | Err(_) => {}
     }
     sys::semctl_rmid(id).map_err(|error| match removed(error).errno {
-        Errno::EIDRM => error.call.failed(gone),
+        Errno::EIDRM => error.call.failed(if_removed),
         _ => error,
     })
 }
@@ -275,7 +275,7 @@ fn get_or_create(key: Key, mode: u32) -> Result<(c_int, bool), Error> {
 #[inline(never)]
 fn find(id: c_int) -> Result<Found, Error> {
     match look(id) {
-        Err(error) if removed(error).errno == Errno::EIDRM => Ok(Found::Gone),
+        Err(error) if removed(error).errno == Errno::EIDRM => Ok(Found::Removed),
         found => found,
     }
 }

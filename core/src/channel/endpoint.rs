@@ -155,8 +155,8 @@ impl Endpoint {
         side == self.side || sys::fcntl_getlk(self.file(), side.byte())
     }
 
-    /// EIDRM if the name is removed and no process holds the other end, EPIPE if this handle has met
-    /// a peer there that is gone.
+    /// EIDRM if the name is removed and no process holds the other end; EPIPE if this handle has met a
+    /// peer there, which has closed that end or exited.
     pub fn peer_gone(&mut self, peer_opens: &AtomicU32) -> Option<Errno> {
         if self.has_peer() {
             self.has_met_peer = true;

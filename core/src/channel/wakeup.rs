@@ -51,8 +51,8 @@ pub enum SleepEnd {
 pub trait SleepWord: Word32 {
     /// A full memory fence.
     fn fence(&self);
-    /// A full memory fence in every process that is registered for it. Returns whether the kernel
-    /// made it.
+    /// A full memory fence in every process that is registered for it, by membarrier(2). Returns whether
+    /// the kernel supports that.
     fn fence_everywhere(&self) -> bool;
     /// Sleeps while the word is `expected`, for at most this number of nanoseconds.
     fn wait(&self, expected: u32, nanoseconds: i64) -> SleepEnd;
