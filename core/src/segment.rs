@@ -44,10 +44,10 @@ enum Memory {
 /// A segment of shared memory, [opened](Options) and attached to this process until it is dropped. The
 /// drop only detaches it; [`remove`] removes it.
 ///
-/// Other processes may write to the memory at any time, so that it can never be borrowed as
-/// ordinary bytes: [`Self::read`] and [`Self::write`] copy, [`Self::bytes`] gives atomic ones, and
-/// [`Self::as_ptr`] leaves the care to the caller. Whoever may write to an object can also make it
-/// smaller, and then touching what is gone is a fault (SIGBUS).
+/// Other processes may write to the memory at any time, so it is never borrowed as ordinary bytes:
+/// [`Self::read`] and [`Self::write`] copy, [`Self::bytes`] gives atomic bytes, and the user of
+/// [`Self::as_ptr`] takes care of races. A process that may write to an object can also truncate it; touching
+/// the missing pages is a fault (SIGBUS).
 pub struct Segment {
     memory: Memory,
     /// Attached or mapped here, at least `size` bytes.
@@ -61,7 +61,7 @@ pub struct Segment {
 // SAFETY: the memory belongs to the process, not to a thread, and its contents are only reached by
 // atomic operations.
 unsafe impl Send for Segment {}
-// SAFETY: as above; what changes the handle takes it by &mut.
+// SAFETY: as above; a change of the handle takes &mut.
 unsafe impl Sync for Segment {}
 
 impl Drop for Segment {
