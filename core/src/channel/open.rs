@@ -37,6 +37,19 @@ pub struct Options {
 }
 
 impl Options {
+    /// An existing channel's end, which one handle holds at a time; a new channel has the mode 0600.
+    pub const fn new(side: Side) -> Self {
+        Self {
+            side,
+            capacity: 0,
+            mode: 0o600,
+            create: false,
+            exclusive: false,
+            shared: false,
+            interruptible: false,
+        }
+    }
+
     /// Opens an end of a channel: `posix:` and `file:` names.
     #[inline(never)]
     pub fn open(&self, name: Name<'_>) -> Result<Channel, Error> {
