@@ -1,4 +1,4 @@
-//! Black-box tests of the built library; `tests/README.md` says which promise is tested where.
+//! Black-box tests of the built library. `tests/README.md` lists the file for each promise.
 
 mod support;
 

@@ -1,5 +1,5 @@
-//! Random sequences of calls, good and bad ones, on the library and on a C `comm.c`: each returns
-//! the same, sets the same errno, prints the same, and leaves the same behind in the kernel.
+//! Random sequences of valid and invalid calls, on the library and on a C `comm.c`. Both return the
+//! same results, set the same errno, print the same text and leave the same state in the kernel.
 
 mod support;
 
@@ -18,7 +18,7 @@ use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use support::{Sandbox, Segment};
 
-/// A call, its ids and addresses as places in what was made so far.
+/// A call. Its ids and addresses are indices into the lists of those returned so far.
 #[derive(Clone, Debug)]
 enum Op {
     Create(c_int),
@@ -26,23 +26,23 @@ enum Op {
     Attach(Id),
     Detach(Address),
     Destroy(Id),
-    /// Takes the path of the key away, or brings it back.
+    /// Renames the path of the key, or restores it.
     MovePath,
 }
 
 #[derive(Clone, Debug)]
 enum Id {
-    /// One that was returned before, perhaps removed since.
+    /// An id that was returned before. Its segment may have been removed since.
     Known(usize),
-    /// One that no segment has.
+    /// An id that no segment has.
     Bad(c_int),
 }
 
 #[derive(Clone, Debug)]
 enum Address {
-    /// One that is attached, and so many bytes on.
+    /// An attached address, plus a number of bytes.
     Known(usize, usize),
-    /// One that is detached already.
+    /// A detached address.
     Gone(usize),
     Bad(usize),
 }
@@ -75,7 +75,7 @@ fn ops() -> impl Strategy<Value = Vec<Op>> {
     prop::collection::vec(op, 1..40)
 }
 
-/// One of the two libraries, with a key of its own and all that was made through it.
+/// One of the two libraries, with its own key and the ids and addresses that it returned.
 struct Side {
     library: Library,
     errno: fn(&Library) -> c_int,
@@ -84,12 +84,13 @@ struct Side {
     ids: Vec<c_int>,
     addresses: Vec<usize>,
     gone: Vec<usize>,
-    /// What both sides have attached: an address that one detached may be the other's by now.
+    /// The addresses that both sides have attached. The kernel may give an address that one side
+    /// detached to the other side.
     attached: Rc<RefCell<BTreeSet<usize>>>,
 }
 
-/// What a call shows of itself. Ids and addresses differ between the two, so only whether there is
-/// one counts.
+/// The visible effects of a call. Ids and addresses differ between the two sides, so only their
+/// presence is compared.
 #[derive(PartialEq, Debug)]
 struct Seen {
     result: Outcome,
@@ -243,14 +244,14 @@ impl Side {
         Outcome::Failed(result as isize, (self.errno)(&self.library))
     }
 
-    /// Detaches and removes what a sequence has left.
+    /// Detaches and removes all segments of a sequence.
     fn clear(&mut self) {
         let _ = fs::rename(
             self.sandbox.path().with_extension("aside"),
             self.sandbox.path(),
         );
         for address in self.addresses.drain(..) {
-            // SAFETY: nobody uses the memory.
+            // SAFETY: no code uses the memory.
             unsafe { libc::shmdt(std::ptr::without_provenance(address)) };
             self.attached.borrow_mut().remove(&address);
         }
@@ -272,7 +273,7 @@ fn pick<T: Copy>(made: &[T], place: usize) -> Option<T> {
     made.get(place.checked_rem(made.len())?).copied()
 }
 
-/// Runs `call` with descriptor 2 going to `file`.
+/// Runs `call` while descriptor 2 is `file`.
 fn with_stderr<T>(file: &File, call: impl FnOnce() -> T) -> T {
     // SAFETY: the descriptors are open, and nothing else in this process uses descriptor 2 now.
     unsafe {
@@ -297,7 +298,7 @@ fn side(
     attached: Rc<RefCell<BTreeSet<usize>>>,
 ) -> Side {
     Side {
-        // SAFETY: neither has initialisers but those of the compiler.
+        // SAFETY: both have only the compiler's initialisers.
         library: unsafe { Library::new(library.join("libshmcomm.so")) }.unwrap(),
         errno,
         sandbox,
@@ -319,7 +320,7 @@ fn errno_of_reference(library: &Library) -> c_int {
     let before_perror = unsafe { library.get::<*mut c_int>(b"reference_errno").unwrap() };
     // SAFETY: as above; no other thread uses it.
     match unsafe { before_perror.replace(0) } {
-        // The silent functions leave it alone.
+        // The functions that print nothing do not set it.
         0 => errno_of_thread(library),
         errno => errno,
     }
@@ -363,7 +364,7 @@ fn the_library_does_what_a_c_version_does() {
     });
     result.unwrap();
     let seen = seen.into_inner();
-    // What the sequences are meant to reach.
+    // The sequences must reach each of these cases.
     for case in [
         "Create Id",
         "Create Failed(-1, 2)",
@@ -379,6 +380,6 @@ fn the_library_does_what_a_c_version_does() {
         "Destroy Zero",
         "Destroy Failed(-1, 22)",
     ] {
-        assert!(seen.contains_key(case), "{case} not among {seen:?}");
+        assert!(seen.contains_key(case), "{case} is not among {seen:?}");
     }
 }

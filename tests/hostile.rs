@@ -1,5 +1,6 @@
-//! A process that overwrites a channel's memory harms nobody but the messages: no touch outside the
-//! mapping (there are guard pages), no wait beyond the timeout, no errno but the documented ones.
+//! A process that overwrites a channel's memory harms only the messages. The library touches no
+//! byte outside the mapping (guard pages), no call outlasts its timeout, and each errno is
+//! documented.
 
 mod support;
 
@@ -19,7 +20,7 @@ fn program(sandbox: &Sandbox, link: Link<'_>) -> PathBuf {
     )
 }
 
-/// A busy machine may make a call slow now and then, but not in each run.
+/// A busy machine may slow a call down, but not in each of five runs.
 fn withstand(command: impl Fn() -> Command, patience_ms: &str, mode: &[&str]) {
     const SLOW: i32 = 4;
 
@@ -63,7 +64,7 @@ fn valgrind_sees_no_harm_either() {
     let sandbox = Sandbox::new();
     let program = program(&sandbox, Link::Static);
     for mode in [&[][..], &["s"]] {
-        // How long a call takes under valgrind says nothing.
+        // Under valgrind the duration of a call means nothing.
         let command = || {
             let mut command = sandbox.command("valgrind");
             command.args(["-q", "--error-exitcode=99"]).arg(&program);

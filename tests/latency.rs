@@ -1,4 +1,5 @@
-//! Tests whose limits are milliseconds: a process of their own, in which nothing compiles meanwhile.
+//! Tests with limits of milliseconds. They have their own process, because nothing may compile
+//! while they run.
 
 mod support;
 

@@ -252,7 +252,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_named() {
+    fn an_error_names_the_reason() {
         let long_path = format!("file:{}", "x".repeat(4096));
         let long_name = format!("posix:/{}", "x".repeat(256));
         for (text, reason) in [

@@ -189,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn what_could_not_be_determined_is_looked_up_again() {
+    fn a_failed_look_up_is_repeated() {
         let remembered = Remembered::<2>::nothing();
         assert_eq!(remembered.look_up(|| None), None);
         assert_eq!(remembered.get(), None);
@@ -198,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_looked_up_before_a_fork_is_not_remembered_after_it() {
+    fn a_look_up_that_a_fork_interrupts_is_not_remembered() {
         let remembered = Remembered::<1>::nothing();
         let wipe = || {
             remembered.state.store(UNKNOWN, Relaxed);

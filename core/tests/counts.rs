@@ -33,7 +33,7 @@ fn no_count_is_ahead_of_the_calls() {
     let mut receiver = open(&name, Side::Receiver);
     fs::remove_file(format!("/dev/shm/{name}")).unwrap();
 
-    // Each is counted before the call.
+    // Each thread counts a call before it makes the call.
     let (sends, receives) = (AtomicU64::new(0), AtomicU64::new(0));
     thread::scope(|scope| {
         scope.spawn(|| {

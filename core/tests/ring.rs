@@ -152,7 +152,7 @@ fn an_end_continues_where_a_dead_process_left_off() {
         let received = block.received.load(SeqCst);
         receive(&mut consumer, &block);
         if round % 100 != 0 {
-            // So did the receiver.
+            // The receiver died in the same way.
             block.received.store(received, SeqCst);
         }
         if round % 2 == 0 {
@@ -199,7 +199,7 @@ fn values_that_no_end_stores_are_corrupt() {
     for offset in 0..CAPACITY / WORD {
         block.length(offset * WORD).store(1, SeqCst);
     }
-    // Among them positions that are about to wrap.
+    // Some of these positions are about to wrap.
     for start in [0, u64::MAX - (WORD - 1), CAPACITY.wrapping_neg()] {
         block.head.store(start, SeqCst);
         block.tail.store(start, SeqCst);

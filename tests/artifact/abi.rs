@@ -1,4 +1,4 @@
-//! What a C program links: its exports, what it needs, its name, its weight.
+//! The artifact that a C program links: exports, needed libraries, soname, size.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -8,7 +8,7 @@ use std::process::Command;
 use crate::support;
 use crate::support::Sandbox;
 
-/// All that the library exports. A function that is added here is documented in a header.
+/// All exports of the library. Each must be documented in a header.
 const EXPORTS: &[&str] = &[
     "create_shm",
     "destory_shm",
@@ -54,7 +54,7 @@ fn shared() -> PathBuf {
     support::library().join("libshmcomm.so")
 }
 
-/// What a tool prints; `None` where it is not installed.
+/// The output of a tool; `None` if it is not installed.
 fn tool(name: &str, arguments: &[&str]) -> Option<String> {
     support::has(name).then(|| {
         let output = support::run(Command::new(name).args(arguments).arg(shared()));
@@ -91,7 +91,7 @@ fn every_export_stands_in_a_header() {
 }
 
 #[test]
-fn it_needs_libc_alone_and_has_its_soname() {
+fn its_only_needed_library_is_libc_and_it_has_its_soname() {
     let Some(dynamic) = tool("readelf", &["-dW"]) else {
         return;
     };
@@ -113,7 +113,7 @@ fn it_needs_libc_alone_and_has_its_soname() {
 }
 
 #[test]
-fn it_starts_nothing_of_its_own() {
+fn it_has_no_constructor_no_thread_and_no_exit_handler() {
     let Some(undefined) = tool("nm", &["-D", "--undefined-only"]) else {
         return;
     };
@@ -129,17 +129,17 @@ fn it_starts_nothing_of_its_own() {
     assert!(!sections.contains("_array"), "{sections}");
 }
 
-/// The whole library, headers of the file included.
-const MOST_BYTES: u64 = 64 * 1024;
+/// The size of the whole file, ELF headers included.
+const MAX_BYTES: u64 = 64 * 1024;
 
 #[test]
-fn it_weighs_no_more_than_it_should() {
+fn its_size_is_within_the_limit() {
     let size = fs::metadata(shared()).unwrap().len();
-    assert!(size <= MOST_BYTES, "{size} bytes");
+    assert!(size <= MAX_BYTES, "{size} bytes");
 }
 
 #[test]
-fn the_static_library_has_no_other_names_of_its_own() {
+fn the_static_library_defines_no_other_names() {
     if !support::has("nm") {
         return;
     }
@@ -166,7 +166,7 @@ fn the_static_library_has_no_other_names_of_its_own() {
 
 #[test]
 fn its_functions_have_the_types_of_the_c_version() {
-    // It builds the library once more, with debugging information.
+    // This test rebuilds the library with debugging information.
     if !support::all() {
         support::skip("only with SHMCOMM_TEST_ALL");
         return;

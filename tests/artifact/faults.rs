@@ -1,6 +1,6 @@
-//! Every call that the library makes fails once, with each plausible errno: the function that made it
-//! succeeds all the same, or fails with a documented errno and leaves nothing; then it works again.
-//! `tests/c/faults.c` says how.
+//! Every call that the library makes fails once, with each plausible errno. The library's function
+//! still succeeds, or fails with a documented errno and leaves nothing. Called again, it succeeds.
+//! `tests/c/faults.c` explains how.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -58,7 +58,7 @@ const INTERPOSED: &[&str] = &[
     "unlink",
 ];
 
-/// Imports that cannot fail, or whose failure says nothing: text on stderr.
+/// Imports that cannot fail, or whose failure changes nothing, such as text on stderr.
 const HARMLESS: &[&str] = &[
     "__errno_location",
     "__isoc23_sscanf",
@@ -84,7 +84,7 @@ const HARMLESS: &[&str] = &[
     "sysconf",
 ];
 
-/// Defects that are known, each by parts of its complaint.
+/// Known defects, each as parts of its complaint.
 const KNOWN: &[&[&str]] = &[];
 
 /// The harness, built against the static library whose imports it interposes.
@@ -108,7 +108,8 @@ fn program() -> PathBuf {
     })
 }
 
-/// The errnos that `shmcomm.h` names for each function, its references to other functions followed.
+/// The errnos that `shmcomm.h` names for each function, directly or through a reference to another
+/// function.
 fn documented_errnos() -> BTreeMap<String, BTreeSet<String>> {
     let header = fs::read_to_string(Path::new(support::ROOT).join("include/shmcomm.h")).unwrap();
     let mut errnos: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
@@ -130,7 +131,7 @@ fn documented_errnos() -> BTreeMap<String, BTreeSet<String>> {
     errnos
 }
 
-/// The errnos that the lines of a comment begin with, and those of the functions that it refers to by
+/// The errnos at the start of a comment's lines, and those of the functions to which it refers with
 /// "as".
 fn errnos_in(comment: &str, others: &BTreeMap<String, BTreeSet<String>>) -> BTreeSet<String> {
     let mut errnos = BTreeSet::new();
@@ -176,7 +177,7 @@ fn documented_errnos_in_c() -> String {
     table + "};\n"
 }
 
-/// Fails the calls of one group of scenarios; a spread sample of them unless all are asked for.
+/// Fails the calls of one group of scenarios; without `SHMCOMM_TEST_ALL`, a sample of them.
 fn fail_the_calls_of(group: &str, sample: u32) {
     let sandbox = Sandbox::new();
     let object = ObjectName::new();
@@ -243,7 +244,7 @@ fn the_harness_knows_every_import() {
         let import = import.split('@').next().unwrap_or_default();
         assert!(
             INTERPOSED.contains(&import) || HARMLESS.contains(&import),
-            "{import} is neither made to fail nor known to be harmless"
+            "{import} is neither interposed nor known to be harmless"
         );
     }
 }

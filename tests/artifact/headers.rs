@@ -1,4 +1,5 @@
-//! The headers: as checked in, what the source generates, and clean in every dialect of C and C++.
+//! The checked-in headers are those that the source generates, and clean in every dialect of C and
+//! C++.
 
 mod generate;
 
@@ -56,7 +57,7 @@ fn flags_are_hexadecimal_and_distinct() {
     assert_eq!(flags.iter().sum::<u32>(), all, "{flags:x?}");
 }
 
-/// What a program that includes the header finds in it and in the library.
+/// A program compares the header that it includes with the library.
 #[test]
 fn versions_agree_and_spare_fields_are_zero() {
     let sandbox = Sandbox::new();
@@ -84,7 +85,7 @@ const CXX: &[&str] = &[
     "gnu++23",
 ];
 
-/// Whether a compiler knows a standard; the newest have names that only newer compilers take.
+/// Whether a compiler knows a standard. Only newer compilers accept the names of the newest ones.
 fn takes(compiler: &str, standard: &str) -> bool {
     let language = if standard.contains("++") { "c++" } else { "c" };
     let mut command = command(compiler);
@@ -120,8 +121,8 @@ fn compile(compiler: &str, standard: &str, header: &str, before: &str, after: &s
     support::run(command.arg(Path::new(ROOT).join("include")).arg(source));
 }
 
-/// Compiles by each standard but those in `skip`. Each is tried with one compiler and one of the
-/// `before`, in turn; with `SHMCOMM_TEST_ALL`, with all of both.
+/// Compiles with each standard except those in `skip`. Each takes one compiler and one of `before`,
+/// in turn; with `SHMCOMM_TEST_ALL`, all pairs of them.
 fn compile_everywhere(header: &str, skip: &[&str], before: &[&str], after: &str) {
     for (compilers, standards) in [(["cc", "clang"], C), (["c++", "clang++"], CXX)] {
         let installed = |compiler: &&str| *compiler == "cc" || support::has(compiler);
@@ -134,7 +135,7 @@ fn compile_everywhere(header: &str, skip: &[&str], before: &[&str], after: &str)
                 .filter(takes)
                 .flat_map(|compiler| before.iter().map(move |before| (compiler, before)))
                 .collect();
-            // By threes: of 2, 4 or 8 variants each has its turn, and both parts change.
+            // In steps of three, each of 2, 4 or 8 variants has its turn, and both parts change.
             let first = 3 * index % variants.len().max(1);
             let count = if support::all() { variants.len() } else { 1 };
             for (compiler, before) in variants.iter().cycle().skip(first).take(count) {
@@ -146,7 +147,7 @@ fn compile_everywhere(header: &str, skip: &[&str], before: &[&str], after: &str)
 
 #[test]
 fn comm_h_is_clean_in_every_dialect() {
-    // What programs rely on the header to declare.
+    // Programs rely on the header for these declarations.
     let uses = "int main(void) { errno = (int)strlen(_PATH_NAME_) + _PROJ_ID_ + IPC_CREAT;
         return create_shm(0) + get_shm() + destory_shm(0) + shm_dt(shm_at(0)); }";
     let own_path = "#define _PATH_NAME_ \".\"";

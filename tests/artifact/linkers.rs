@@ -1,6 +1,6 @@
 //! Other linkers, another C library, another processor.
 //!
-//! What builds the library anew runs with `SHMCOMM_TEST_ALL` only.
+//! Tests that rebuild the library run only with `SHMCOMM_TEST_ALL`.
 
 use std::env;
 use std::path::{Path, PathBuf};
@@ -38,7 +38,8 @@ fn dynamic_symbols(library: &Path, which: &str) -> Vec<String> {
     names.lines().filter_map(name).collect()
 }
 
-/// A library that a linker made exports and needs the same as the one that all other tests test.
+/// Asserts that a library of this linker has the exports of the one that all other tests use, needs
+/// libc alone, has its soname and is never unloaded.
 fn assert_same_interface(library: &Path, linker: &str) {
     let usual = support::library().join("libshmcomm.so");
     let exports = |library| dynamic_symbols(library, "--defined-only");
@@ -66,7 +67,7 @@ fn assert_same_interface(library: &Path, linker: &str) {
     }
 }
 
-/// Runs the program that does a little of everything, through `runner` if it is another processor's.
+/// Runs the program that does a little of everything, with `runner` if it is for another processor.
 fn run_portable(sandbox: &Sandbox, program: &Path, runner: &[&str]) {
     let object = ObjectName::new();
     let mut command = match runner {
@@ -98,7 +99,7 @@ fn a_little_of_everything_works() {
     }
 }
 
-/// As a distribution does that makes a shared library of its own from the static one.
+/// A distribution may link its own shared library from the static one.
 #[test]
 fn each_linker_makes_a_shared_library_of_the_static_one() {
     if !support::has("nm") {
@@ -133,7 +134,7 @@ fn each_linker_makes_a_shared_library_of_the_static_one() {
 
 fn wants_all() -> bool {
     if !support::all() {
-        support::skip("it builds the library anew: set SHMCOMM_TEST_ALL=1");
+        support::skip("it rebuilds the library: set SHMCOMM_TEST_ALL=1");
     }
     support::all()
 }
@@ -164,7 +165,7 @@ fn each_linker_links_the_library() {
     }
 }
 
-/// Builds the library for a target, with these flags of rustc; the directory that holds it.
+/// Builds the library for a target with these flags of rustc. Returns the directory that holds it.
 fn build_for(target: &str, flags: &[&str]) -> PathBuf {
     let directory = Path::new(support::TEMPORARY).join("targets");
     let mut command = Command::new(env::var_os("CARGO").unwrap_or("cargo".into()));
@@ -177,7 +178,7 @@ fn build_for(target: &str, flags: &[&str]) -> PathBuf {
     directory.join(target).join("release")
 }
 
-/// Whether rustc has this target; what else it needs must be installed.
+/// Whether rustc has this target and its tools are installed.
 fn has_target(target: &str, tools: &[&str]) -> bool {
     let mut rustc = Command::new(env::var_os("RUSTC").unwrap_or("rustc".into()));
     let output = support::run(rustc.args(["--print", "target-libdir", "--target", target]));
@@ -221,7 +222,7 @@ fn it_works_on_aarch64() {
     }
 }
 
-/// Builds the program that does a little of everything by a compiler for elsewhere, and runs it.
+/// Builds the program that does a little of everything with a cross compiler, and runs it.
 fn run_elsewhere(compiler: &str, directory: &Path, link: Link<'_>, runner: &[&str]) {
     let sandbox = Sandbox::new();
     let program = sandbox.join("program");

@@ -1,4 +1,4 @@
-//! A program that loads the library by itself may unload it: what forks afterwards lives.
+//! A program that loads the library with dlopen may unload it and fork afterwards.
 
 use std::path::Path;
 use std::process::Command;

@@ -33,7 +33,7 @@ impl Driver {
         support::run(&mut self.command(variable, arguments))
     }
 
-    /// Starts a process and waits until it has come to `pause`.
+    /// Starts a process and waits until it reaches `pause`.
     pub fn start(&self, arguments: &[&str]) -> Child {
         let mut child = Child::start(&mut self.command("", arguments));
         let mut lines = BufReader::new(child.0.stdout.take().unwrap()).lines();
@@ -41,7 +41,7 @@ impl Driver {
         child
     }
 
-    /// A place that can be read from without an end.
+    /// A FIFO: a reader that opens it read-write never finds its end.
     pub fn fifo(&self) -> PathBuf {
         let fifo = self.sandbox.join("fifo");
         let _ = support::run(Command::new("mkfifo").arg(&fifo));
@@ -52,7 +52,7 @@ impl Driver {
         support::segment(self.sandbox.key()).expect("a segment").id
     }
 
-    /// That `create` with `COMM_RECLAIM=1` leaves the segment alone.
+    /// Asserts that `create` with `COMM_RECLAIM=1` leaves the segment alone.
     pub fn assert_kept(&self, why: &str) {
         let id = self.id();
         let output = self.run("COMM_RECLAIM=1", &["create", "8", "errno"]);
@@ -61,7 +61,7 @@ impl Driver {
         assert_eq!(self.id(), id, "{why}");
     }
 
-    /// That `create` with `COMM_RECLAIM=1` replaces the segment.
+    /// Asserts that `create` with `COMM_RECLAIM=1` replaces the segment.
     pub fn assert_replaced(&self, why: &str) {
         let id = self.id();
         let output = self.run("COMM_RECLAIM=1", &["create", "8"]);
@@ -71,7 +71,7 @@ impl Driver {
         assert_eq!((segment.id == id, segment.size), (false, 8), "{why}");
     }
 
-    /// Runs the program under strace; its output, and how often it called shmget.
+    /// Runs the program under strace. Returns its output and the number of its shmget calls.
     pub fn traced(
         &self,
         variable: &str,
@@ -101,8 +101,8 @@ impl Driver {
     }
 }
 
-/// That the last line on stderr is an explanation that names all these, and that without
-/// `COMM_EXPLAIN` all is the same but for that line.
+/// Asserts that the last line on stderr is an explanation with all these parts, and that without
+/// `COMM_EXPLAIN` only that line is missing.
 pub fn assert_explained(command: &mut Command, parts: &[&str]) {
     let plain = support::run(command.env_remove("COMM_EXPLAIN"));
     let output = support::run(command.env("COMM_EXPLAIN", "1"));
@@ -110,7 +110,7 @@ pub fn assert_explained(command: &mut Command, parts: &[&str]) {
     let stderr = support::stderr(&output);
     let line = stderr
         .strip_prefix(&support::stderr(&plain))
-        .expect("the same before it");
+        .expect("the same text before the explanation");
     assert_eq!(line.lines().count(), 1, "{line}");
     assert!(line.starts_with("shmcomm: "), "{line}");
     for part in parts {

@@ -1,4 +1,4 @@
-//! `COMM_EXPLAIN`: one line more on stderr after each failure.
+//! `COMM_EXPLAIN`: one more line on stderr after each failure.
 
 use std::fs;
 use std::path::Path;
@@ -38,7 +38,7 @@ fn a_relative_path_is_explained_with_its_directory() {
     assert_explained(&mut command, &[&shown, "does not exist"]);
     let shown = format!("\".\" in the directory \"{}\"", directory.display());
     assert_explained(&mut relative(".", &["get"]), &[&shown, "no segment"]);
-    // The directory of the call, not that of the first one.
+    // The directory of this call, not that of the first call.
     let shown = "\"missing\" in the directory \"/\"";
     let mut command = relative("missing", &["chdir", "/", "create", "8"]);
     assert_explained(&mut command, &[shown]);
@@ -56,7 +56,7 @@ fn a_relative_path_is_explained_with_its_directory() {
         stderr.contains("\"missing\" in a directory that has no path"),
         "{stderr}"
     );
-    // A path from the root says all.
+    // An absolute path needs no directory beside it.
     let missing = directory.join("missing");
     let mut command = driver.command("COMM_EXPLAIN=1", &["create", "8"]);
     let stderr = support::stderr(&support::run(command.env("COMM_PATH_NAME", missing)));

@@ -7,7 +7,7 @@ use std::{env, fs};
 use crate::support;
 use crate::support::{Link, Sandbox};
 
-/// The key of this path and id, and nothing else, has been created; it is removed.
+/// Asserts that the only segment has the key of this path and id, and removes it.
 fn assert_created(path: &Sandbox, id: i32, how: &str) {
     let key = support::ftok(path.path(), id);
     let keys: Vec<_> = path.segments().iter().map(|segment| segment.key).collect();
@@ -26,7 +26,7 @@ fn own_key(flags: &[&str], link: Link<'_>, program: &Path) -> PathBuf {
     )
 }
 
-/// A program that needs no file of the system.
+/// Builds a program that runs in a root directory without libraries.
 fn keys(flags: &[&str], program: &Path) -> PathBuf {
     let mut cc = support::cc();
     cc.args(["-static", "-w"]).args(flags);
@@ -57,7 +57,7 @@ fn the_environment_goes_before_the_program() {
     let path = other.path().to_str().unwrap();
 
     run(&[]);
-    assert_created(&sandbox, 7, "the program's own");
+    assert_created(&sandbox, 7, "the program's choice");
     run(&[("COMM_PROJ_ID", "9")]);
     assert_created(&sandbox, 9, "the environment's id alone");
     run(&[("COMM_PATH_NAME", path)]);
@@ -155,7 +155,7 @@ fn the_environment_is_read_once() {
     let driver = support::program("comm-driver.c", &[], Link::Shared);
     let mut command = sandbox.command(driver);
     support::run(command.args(["get", "putenv", "COMM_PROJ_ID=9", "create", "8"]));
-    assert_created(&sandbox, 0x66, "as it was at the first call");
+    assert_created(&sandbox, 0x66, "the environment at the first call");
 }
 
 #[test]
@@ -171,9 +171,9 @@ fn a_relative_path_is_looked_up_at_each_call() {
         .env_remove("COMM_PATH_NAME")
         .current_dir(sandbox.path());
     support::run(&mut command);
-    assert_created(&sandbox, 0x66, "the directory it starts in");
+    assert_created(&sandbox, 0x66, "the directory in which it starts");
     support::run(command.arg(other.path()));
-    assert_created(&other, 0x66, "the directory it has changed to");
+    assert_created(&other, 0x66, "the directory to which it has changed");
 
     let driver = support::program("comm-driver.c", &[], Link::Shared);
     let there = other.path().to_str().unwrap();
@@ -209,8 +209,8 @@ fn a_chosen_path_that_is_missing_is_reported() {
     assert_eq!(support::stderr(&output), line.repeat(2));
 }
 
-/// Runs a program where it has a root directory and System V keys of its own, so that the default
-/// path can be there or not.
+/// Runs a program in its own root directory and IPC namespace, so that the test decides whether the
+/// default path exists.
 fn run_alone(program: &Path, root: &Path, arguments: &[&str]) -> Option<String> {
     if !support::has("unshare") {
         return None;
@@ -244,19 +244,19 @@ fn by_default_the_key_is_that_of_temp_or_a_fixed_one() {
     let chosen = run(&["COMM_PATH_NAME=/temp"]).unwrap();
     assert_eq!(
         chosen, "-1\nftok: No such file or directory\n",
-        "/temp by choice"
+        "/temp in the environment"
     );
 
     let own_id = keys(&["-D_PROJ_ID_=0xc2"], &sandbox.join("own_id"));
     let own_id = run_alone(&own_id, sandbox.path(), &[]).unwrap();
-    assert_eq!(own_id, "0xc2746d70\n", "an id of the program's own");
+    assert_eq!(own_id, "0xc2746d70\n", "the program's own id");
 
     std::os::unix::fs::symlink("temp", sandbox.join("temp")).unwrap();
     let circle = "-1\nftok: Too many levels of symbolic links\n";
     assert_eq!(
         run(&[]).unwrap(),
         circle,
-        "/temp is there, but leads nowhere"
+        "/temp is a symbolic link to itself"
     );
     fs::remove_file(sandbox.join("temp")).unwrap();
 
@@ -267,7 +267,7 @@ fn by_default_the_key_is_that_of_temp_or_a_fixed_one() {
 }
 
 #[test]
-fn what_cannot_be_used_is_reported_once_and_ignored() {
+fn an_unusable_setting_is_reported_once_and_ignored() {
     let sandbox = Sandbox::new();
     let path = define("_PATH_NAME_", &sandbox);
     let driver = support::build(
@@ -337,7 +337,7 @@ fn what_cannot_be_used_is_reported_once_and_ignored() {
 }
 
 #[test]
-fn several_threads_and_a_forked_child_may_ask_first() {
+fn several_threads_and_a_forked_child_may_make_the_first_call() {
     let sandbox = Sandbox::new();
     let program = support::program("threads.c", &["-O2", "-pthread"], Link::Shared);
     for _ in 0..50 {

@@ -6,7 +6,7 @@ use crate::support;
 use crate::support::{Link, Sandbox};
 
 #[test]
-fn creator_and_user_may_have_either() {
+fn creator_and_user_may_have_either_library() {
     let sandbox = Sandbox::new();
     let reference = sandbox.join("reference");
     fs::create_dir(&reference).unwrap();

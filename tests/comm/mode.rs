@@ -21,7 +21,8 @@ fn a_new_segment_gets_the_mode_that_is_set() {
         let mut replace = driver.command(variable, &["create", "8"]);
         support::run(replace.env("COMM_RECLAIM", "1"));
         assert_eq!(mode(), expected, "{variable}, replaced");
-        // The mode is for new segments: nobody creates by get, and what is there stays as it is.
+        // The mode applies to new segments. A get creates none, and an existing segment stays as it
+        // is.
         driver.run("COMM_MODE=0604", &["get"]);
         assert_eq!(mode(), expected, "{variable}, found");
         let id = driver.id().to_string();
@@ -35,7 +36,7 @@ fn a_new_segment_gets_the_mode_that_is_set() {
 #[test]
 fn the_mode_keeps_others_out() {
     if !support::is_root() {
-        return support::skip("only root can be another user");
+        return support::skip("only root can become another user");
     }
     let driver = Driver::new();
     driver.run("COMM_MODE=0600", &["create", "64"]);

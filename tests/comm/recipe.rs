@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use crate::support;
 use crate::support::{Link, ROOT, Sandbox};
 
-/// What a program's own header has besides the prototypes, which the recipe deletes.
+/// A program's own header, without the prototypes that the recipe deletes.
 const OWN_HEADER: &str = r#"
 #ifndef COMM_H
 #define COMM_H
@@ -64,7 +64,7 @@ int main(void)
 }
 "#;
 
-/// The lines that the README has a program end its own header with.
+/// The lines that the README puts at the end of a program's own header.
 fn recipe() -> String {
     let readme = fs::read_to_string(Path::new(ROOT).join("README.md")).unwrap();
     let (_, after) = readme
@@ -78,7 +78,7 @@ fn recipe() -> String {
     lines
 }
 
-/// The recipe, with the variant that a comment in the line of this name shows.
+/// The recipe, with the variant that the comment in this name's line shows.
 fn with_variant(recipe: &str, name: &str) -> String {
     let lines = recipe.lines().map(|line| {
         if line.starts_with(&format!("#define {name} ")) {
@@ -94,7 +94,7 @@ fn with_variant(recipe: &str, name: &str) -> String {
 fn build(sandbox: &Sandbox, flags: &[&str], link: Link<'_>) -> PathBuf {
     let mut compiler = support::cc();
     compiler.args(["-Wall", "-Wextra", "-Werror"]).args(flags);
-    // The program's own directory goes first, as in any build of it.
+    // The compiler searches the program's own directory first, as in any build of that program.
     compiler.arg("-I").arg(sandbox.path());
     compiler.args([sandbox.join("server.c"), sandbox.join("client.c")]);
     support::build(&mut compiler, link, &sandbox.join("program"))

@@ -1,4 +1,4 @@
-//! `COMM_RECLAIM`: `create_shm` replaces a stale segment, and nothing without the variable.
+//! `COMM_RECLAIM`: `create_shm` replaces a stale segment. Without the variable it replaces nothing.
 
 use std::process::Command;
 use std::thread;
@@ -8,7 +8,7 @@ use super::driver::Driver;
 use crate::support;
 
 #[test]
-fn a_left_over_segment_is_replaced_only_on_demand() {
+fn a_stale_segment_is_replaced_only_on_demand() {
     let driver = Driver::new();
     driver.run("", &["create", "64"]);
     let id = driver.id();
@@ -17,7 +17,7 @@ fn a_left_over_segment_is_replaced_only_on_demand() {
         assert_eq!(support::stdout(&output), "create: -2\n");
         assert_eq!(driver.id(), id);
     }
-    driver.assert_replaced("its creator has ended");
+    driver.assert_replaced("its creator has exited");
     driver.run("", &["get", "destroy", "create", "4"]);
     driver.assert_replaced("it is smaller than the new one");
 }
@@ -28,7 +28,7 @@ fn a_segment_of_a_creator_that_was_killed_is_replaced() {
     let mut creator = driver.start(&["create", "64", "at", "pause"]);
     driver.assert_kept("its creator is attached");
     creator.0.kill().unwrap();
-    // Not waited for: dead, but not yet reaped.
+    // Killed, but not reaped.
     let killed = Instant::now();
     while support::segment(driver.sandbox.key()).unwrap().attached != 0 {
         assert!(killed.elapsed() < Duration::from_secs(10));
@@ -43,23 +43,23 @@ fn a_segment_of_a_living_creator_stays() {
     let mut creator = driver.start(&["create", "64", "at", "dt", "pause"]);
     driver.assert_kept("its creator lives, though not attached");
     creator.kill();
-    driver.assert_replaced("its creator has ended");
+    driver.assert_replaced("its creator has exited");
 }
 
 #[test]
-fn a_segment_that_somebody_else_has_attached_stays() {
+fn a_segment_that_another_process_has_attached_stays() {
     let driver = Driver::new();
     driver.run("", &["create", "64"]);
     let mut user = driver.start(&["get", "at", "pause"]);
     driver.assert_kept("a user is attached");
     user.kill();
-    driver.assert_replaced("nobody is attached");
+    driver.assert_replaced("no process is attached");
 }
 
 #[test]
 fn a_segment_of_another_owner_stays() {
     if !support::is_root() {
-        return support::skip("only root can give a segment away");
+        return support::skip("only root can change the owner of a segment");
     }
     let driver = Driver::new();
     driver.run("", &["create", "64"]);
@@ -120,8 +120,8 @@ fn a_segment_from_another_pid_namespace_stays() {
     }
 }
 
-/// Runs `create` with `COMM_RECLAIM=1` where the kernel tells of processes in another way; the
-/// segment of a living creator that has detached stays.
+/// Runs `create` with `COMM_RECLAIM=1` in namespaces where the kernel reports other facts about
+/// processes. The segment of a living creator that has detached must stay.
 fn assert_kept_in(driver: &Driver, unshare: &[&str], before: &str) {
     let script = format!("{before} COMM_RECLAIM=1 \"$0\" create 8");
     let mut command = driver.sandbox.command("unshare");
@@ -151,9 +151,9 @@ fn a_creator_that_cannot_be_looked_up_is_not_taken_for_dead() {
 }
 
 #[test]
-fn a_creator_that_started_before_its_segment_is_told_by_the_boot_clock() {
+fn the_boot_clock_shows_that_a_creator_started_before_its_segment() {
     let driver = Driver::new();
-    // As after a suspend of 100000 seconds, which only this clock counts.
+    // Same as after a suspend of 100000 seconds, which only this clock counts.
     let namespace = [
         "--time",
         "--boottime",
@@ -172,7 +172,7 @@ fn a_creator_that_started_before_its_segment_is_told_by_the_boot_clock() {
 #[test]
 fn a_proc_of_another_pid_namespace_is_not_believed() {
     let driver = Driver::new();
-    // A zombie, whose number the creator gets in its own namespace.
+    // A zombie with the pid that the creator has in its own namespace.
     let mut zombie = Command::new("true").spawn().unwrap();
     let before = format!(
         "echo {} > /proc/sys/kernel/ns_last_pid || exit; exec 3<>{}; \"$0\" create 64 pause <&3 & \

@@ -1,4 +1,4 @@
-//! One compiled program, the C `comm.c` under it or the library: nobody can tell which.
+//! One compiled program behaves the same with the C `comm.c` and with the library.
 
 use std::path::Path;
 use std::process::Output;
@@ -6,7 +6,7 @@ use std::process::Output;
 use crate::support;
 use crate::support::{Link, Sandbox};
 
-/// What programs do, right and wrong.
+/// Calls as programs make them, correct and wrong.
 const SCENARIOS: &[&[&str]] = &[
     &[
         "create", "4096", "at", "put", "hello", "show", "get", "at", "show", "dt", "destroy",
@@ -70,7 +70,7 @@ impl Programs {
         command.env_remove("COMM_PATH_NAME");
         command.env("LD_LIBRARY_PATH", library).args(&words[1..]);
         let output = command.output().unwrap();
-        // What a scenario leaves must not meet the next one.
+        // The next scenario must not find segments of this one.
         for segment in self.sandbox.segments() {
             // SAFETY: takes no buffer.
             unsafe { libc::shmctl(segment.id, libc::IPC_RMID, std::ptr::null_mut()) };
@@ -124,9 +124,9 @@ fn a_program_makes_the_same_system_calls_with_either() {
     }
 }
 
-/// The calls that a program makes once it is loaded, without addresses and ids.
+/// The system calls that a program makes after it is loaded, without addresses and ids.
 fn own_calls(log: &str) -> Vec<String> {
-    // The loader has finished when it has released its cache, or looked in vain for one.
+    // The loader's last call releases its cache, or reports that there is none.
     let lines: Vec<_> = log.lines().collect();
     let loaded = lines
         .iter()
@@ -141,7 +141,8 @@ fn own_calls(log: &str) -> Vec<String> {
         .collect()
 }
 
-/// Addresses, ids and process ids as `N`; what is short, such as a descriptor or a size, stays.
+/// Replaces addresses, ids and process ids with `N`. Short numbers, such as descriptors and sizes,
+/// stay.
 fn without_numbers(line: &str) -> String {
     let is_number = |word: &str| {
         word.starts_with("0x") || (word.len() > 4 && word.bytes().all(|byte| byte.is_ascii_digit()))

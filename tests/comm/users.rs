@@ -1,5 +1,5 @@
-//! Another user: what a segment's mode permits works, what it does not is refused. A setuid program
-//! does not listen to its caller's environment.
+//! Another user may do what a segment's mode permits, and nothing else. A setuid program ignores
+//! its caller's environment.
 
 use std::fs;
 use std::fs::Permissions;
@@ -12,8 +12,8 @@ use std::process::Command;
 use crate::support;
 use crate::support::{Child, Link, NOBODY, Sandbox};
 
-/// A program that another user can run, in a directory that it can reach; `None` where there is
-/// nobody else to be.
+/// A program in a directory that another user can reach; `None` if the test cannot become that
+/// user.
 fn program(sandbox: &Sandbox, source: &str, flags: &[&str]) -> Option<PathBuf> {
     if !support::is_root() {
         support::skip("only root can become another user");
@@ -38,7 +38,7 @@ fn as_nobody(command: &mut Command) -> &mut Command {
 }
 
 #[test]
-fn what_the_mode_permits_works() {
+fn another_user_may_do_what_the_mode_permits() {
     let sandbox = Sandbox::for_all_users();
     let Some(program) = program(&sandbox, "comm-driver.c", &[]) else {
         return;

@@ -72,7 +72,7 @@ fn waiting_sleeps_in_between_and_goes_on_after_a_signal() {
 }
 
 #[test]
-fn a_segment_that_goes_while_it_is_looked_at_is_in_nobodys_way() {
+fn a_segment_that_is_removed_while_it_is_judged_blocks_nobody() {
     let driver = Driver::new();
     let taken = "inject=shmget:error=EEXIST:when=1";
     let create = ["create", "8", "destroy"];
@@ -90,7 +90,7 @@ fn a_segment_that_goes_while_it_is_looked_at_is_in_nobodys_way() {
 }
 
 #[test]
-fn waiting_is_only_for_what_may_come() {
+fn get_waits_only_for_a_segment_that_may_appear() {
     let driver = Driver::new();
     let file = driver.sandbox.join("file");
     fs::write(&file, "").unwrap();

@@ -1,4 +1,4 @@
-//! The server and the client of `c-examples/`, built and run as a reader does it, by `make`.
+//! The server and the client of `c-examples/`, built and run with `make`, as a reader does.
 
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
@@ -19,7 +19,7 @@ fn make_run_shows_a_whole_conversation() {
 }
 
 #[test]
-fn a_client_that_comes_first_waits_for_its_server() {
+fn a_client_that_starts_first_waits_for_its_server() {
     let Some(tour) = Tour::new() else { return };
     let mut client = tour.command(tour.0.join("client"));
     client.env("COMM_WAIT_MS", PATIENCE.as_millis().to_string());
@@ -101,11 +101,11 @@ fn a_server_whose_output_nobody_reads_leaves_no_segment() {
 }
 
 #[test]
-fn make_run_replaces_what_a_killed_server_left() {
+fn make_run_replaces_a_killed_servers_segment() {
     let Some(tour) = Tour::new() else { return };
     let left = tour.leave_segment();
 
-    // A server that is slow to start, so that a client in a hurry meets what lies there.
+    // A server that starts slowly: a client that did not wait for it would find the stale segment.
     let slow_server = tour.0.join("slow-server");
     let server = tour.0.join("server");
     fs::write(
@@ -133,7 +133,7 @@ fn make_run_replaces_what_a_killed_server_left() {
 }
 
 #[test]
-fn make_run_does_not_touch_what_is_in_use() {
+fn make_run_leaves_a_segment_in_use_alone() {
     let Some(tour) = Tour::new() else { return };
     let id = tour.new_segment(100);
     let before = tour.0.segments();
@@ -188,7 +188,7 @@ fn a_client_writes_no_further_than_the_segment() {
 }
 
 #[test]
-fn a_server_that_looks_late_sees_the_end_all_the_same() {
+fn a_server_that_looks_late_still_sees_the_end() {
     let Some(tour) = Tour::new() else { return };
     let mut server = Group::start(tour.hurried("server"));
     server.wait_for("server: created");
@@ -199,15 +199,15 @@ fn a_server_that_looks_late_sees_the_end_all_the_same() {
 }
 
 impl Tour {
-    /// One of the programs, such that a second is a hundredth of one, and that a byte behind the
-    /// segment cannot be touched.
+    /// One of the programs. Its seconds last 10 ms, and an access after the end of the segment is a
+    /// fault.
     fn hurried(&self, program: &str) -> Command {
         let mut command = self.0.command(self.0.join(program));
         command.env("LD_PRELOAD", support::preload("hurry.c"));
         command
     }
 
-    /// A segment that is in use, since this process has created it; returns its id.
+    /// Creates a segment, which is in use because this process lives. Returns its id.
     fn new_segment(&self, size: usize) -> i32 {
         let flags = libc::IPC_CREAT | libc::IPC_EXCL | 0o600;
         // SAFETY: takes no buffer.
@@ -216,7 +216,7 @@ impl Tour {
         id
     }
 
-    /// Kills a server in the middle of its work; returns the id of the segment that it leaves.
+    /// Kills a server that has created its segment. Returns the id of the stale segment.
     fn leave_segment(&self) -> i32 {
         let mut server = Group::start(self.command(self.0.join("server")));
         server.wait_for("server: created");
@@ -229,7 +229,8 @@ impl Tour {
     }
 }
 
-/// Both have said all that they say, and what the server read grew up to what it waits for.
+/// Asserts that both programs printed all their lines, and that the text that the server read grew
+/// until it was complete.
 pub fn assert_conversation(output: &str) {
     let says = |line: &str| {
         output
@@ -266,14 +267,14 @@ impl Attached {
 
     fn fill(&self, byte: u8, count: usize) {
         assert!(count <= Self::SIZE);
-        // SAFETY: so many bytes are attached.
+        // SAFETY: at least `count` bytes are attached.
         unsafe { self.0.write_bytes(byte, count) };
     }
 }
 
 impl Drop for Attached {
     fn drop(&mut self) {
-        // SAFETY: it is attached, and used no more.
+        // SAFETY: it is attached, and not used afterwards.
         unsafe { libc::shmdt(self.0.cast()) };
     }
 }

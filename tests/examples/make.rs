@@ -1,4 +1,4 @@
-//! `make` builds the examples: every target, without a warning, and says what is missing.
+//! `make` builds every target of the examples without a warning, and reports a missing tool.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -53,7 +53,7 @@ fn the_programs_build_without_a_warning() {
 }
 
 #[test]
-fn the_line_on_top_of_each_program_builds_it() {
+fn the_first_line_of_each_program_builds_it() {
     let Some(tour) = Tour::empty() else { return };
     let directory = tour.copy();
     for file in files("c") {
@@ -93,7 +93,7 @@ fn make_builds_once_and_clean_leaves_nothing() {
 }
 
 #[test]
-fn a_missing_compiler_is_one_line() {
+fn a_missing_compiler_is_reported_in_one_line() {
     let Some(tour) = Tour::empty() else { return };
     let output = tour.make(["CC=/nonexistent"]).output().unwrap();
     assert!(!output.status.success());
@@ -106,9 +106,9 @@ fn a_missing_compiler_is_one_line() {
 }
 
 #[test]
-fn a_missing_cargo_is_one_line() {
+fn a_missing_cargo_is_reported_in_one_line() {
     let Some(tour) = Tour::empty() else { return };
-    // Any program serves as the compiler that is there; nothing gets to call it.
+    // Any program serves as the compiler, because make never calls it.
     let programs = tour.0.join("programs");
     fs::create_dir(&programs).unwrap();
     symlink("/bin/sh", programs.join("cc")).unwrap();
@@ -128,7 +128,7 @@ fn a_missing_cargo_is_one_line() {
     );
 }
 
-/// How many programs there are.
+/// The number of programs.
 fn sources() -> usize {
     files("c").len()
 }

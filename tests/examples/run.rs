@@ -22,7 +22,7 @@ pub const PROGRAMS: [&str; 7] = [
 ];
 
 impl Tour {
-    /// One of the programs, such that the name it has by itself is of the sandbox.
+    /// One of the programs, in a directory where its default name belongs to the sandbox.
     pub fn program(&self, name: &str) -> Command {
         let program = self.0.join(name);
         let mut command = self.0.command(program);
@@ -41,7 +41,7 @@ impl Tour {
         self.make([target, STRICT, &segment])
     }
 
-    /// A `PATH` where a script of this text comes as `ipcs`.
+    /// A `PATH` on which `ipcs` is a script with this text.
     pub fn path_with_ipcs(&self, text: &str) -> OsString {
         let programs = self.0.join("programs");
         fs::create_dir(&programs).unwrap();
@@ -52,7 +52,7 @@ impl Tour {
         env::join_paths(iter::once(programs).chain(rest)).unwrap()
     }
 
-    /// Where the programs run: the directory above it is the sandbox.
+    /// The directory in which the programs run. The directory above it is the sandbox.
     pub fn work(&self) -> PathBuf {
         let work = self.0.join("work");
         fs::create_dir_all(&work).unwrap();
@@ -69,13 +69,13 @@ impl Tour {
         assert!(status.success(), "{status}\n{output}");
     }
 
-    /// A segment that somebody else has made.
+    /// Creates a segment as another program would.
     pub fn make_segment(&self, id: i32, size: usize, byte: u8) {
         let flags = libc::IPC_CREAT | libc::IPC_EXCL | 0o600;
         // SAFETY: takes no buffer.
         let id = unsafe { libc::shmget(self.key(id), size, flags) };
         assert_ne!(id, -1);
-        // SAFETY: at an address of the kernel's choice; so many bytes are attached.
+        // SAFETY: at an address of the kernel's choice; `size` bytes are attached.
         unsafe {
             let address = libc::shmat(id, std::ptr::null(), 0);
             assert_ne!(address.addr(), usize::MAX);
@@ -85,7 +85,7 @@ impl Tour {
     }
 }
 
-/// A program that runs, and a guard against what it may leave.
+/// A running program, and a guard that finds and removes what the program leaves.
 pub struct Run {
     pub group: Group,
     pub traces: Traces,
@@ -110,7 +110,7 @@ impl Run {
         Self { group, traces }
     }
 
-    /// Its status and all that it printed, when it is sure that it left nothing.
+    /// Waits until it exits, and asserts that it left nothing. Returns its status and its output.
     pub fn finish(self) -> (ExitStatus, String) {
         let Self { group, traces } = self;
         let (status, output) = group.finish();
@@ -119,13 +119,14 @@ impl Run {
     }
 }
 
-/// What a program may leave that has no key of the sandbox.
+/// Objects that a program may leave outside the keys of the sandbox.
 pub struct Traces {
     pub pid: i32,
 }
 
 impl Traces {
-    /// Removes what is left, of this program or of others with this output, and says so.
+    /// Asserts that this program, and others with this output, left no object. Removes those that
+    /// they left.
     pub fn assert_none(&self, output: &str) {
         let id = |line: &str| {
             line.split_once("made segment ")?
@@ -153,7 +154,7 @@ impl Traces {
         assert!(left.is_empty(), "left: {left:?}\n{output}");
     }
 
-    /// A segment without a key, by this program.
+    /// Whether this program created the segment, without a key.
     pub fn made(&self, segment: &support::Segment) -> bool {
         segment.key == 0 && segment.creator == self.pid
     }
@@ -180,7 +181,7 @@ pub fn remove_segments(which: impl Fn(&support::Segment) -> bool) -> Vec<String>
     found.iter().map(|segment| format!("{segment:?}")).collect()
 }
 
-/// The name of a POSIX object of a test's own, which is gone when the test ends.
+/// A unique name of a POSIX object, which is removed when the test ends.
 pub struct Object(pub String);
 
 impl Object {
@@ -188,7 +189,7 @@ impl Object {
         Self(format!("shmcomm-test-{}-{name}", std::process::id()))
     }
 
-    /// A name as long as there may be.
+    /// A name of the maximum length.
     pub fn long() -> Self {
         Self(format!("{:n<255}", Self::new("long").0))
     }

@@ -65,9 +65,9 @@ fn private_may_be_stopped_while_it_waits_for_a_word() {
 }
 
 #[test]
-fn a_reader_gets_what_a_writer_left() {
+fn a_reader_gets_the_text_that_a_writer_left() {
     let Some(tour) = Tour::new() else { return };
-    // By their own name, which is that of the directory above the one where they run, and by others.
+    // With their default name, which is the path above their working directory, and with others.
     let by_path = format!("sysv:{}#3", tour.0.path().display());
     let by_key = format!("sysv:0x{:x}", tour.key(4));
     for (name, id) in [(None, 2015), (Some(&by_path), 3), (Some(&by_key), 4)] {
@@ -124,7 +124,7 @@ fn a_reader_without_a_writer_says_so() {
 #[test]
 fn a_reader_reads_no_further_than_the_segment() {
     let Some(tour) = Tour::new() else { return };
-    let size = 4096; // a whole page: there is no NUL behind it
+    let size = 4096; // a whole page, without a NUL after it
     tour.make_segment(2015, size, b'B');
     let (status, output) = Run::of(tour.program("reader")).finish();
     assert!(status.success(), "{status}\n{output}");
@@ -134,7 +134,7 @@ fn a_reader_reads_no_further_than_the_segment() {
 }
 
 #[test]
-fn a_reader_without_ipcs_reads_all_the_same() {
+fn a_reader_without_ipcs_still_reads() {
     let Some(tour) = Tour::new() else { return };
     tour.write();
     let mut reader = tour.program("reader");
@@ -151,7 +151,7 @@ fn a_reader_without_ipcs_reads_all_the_same() {
 }
 
 #[test]
-fn a_reader_that_is_stopped_removes_the_segment_all_the_same() {
+fn a_reader_stopped_by_a_signal_still_removes_the_segment() {
     let Some(tour) = Tour::new() else { return };
     let path = tour.path_with_ipcs("echo waiting && read -r line");
     for signal in [libc::SIGINT, libc::SIGTERM, libc::SIGHUP] {
@@ -177,7 +177,7 @@ fn a_reader_that_is_stopped_removes_the_segment_all_the_same() {
 }
 
 #[test]
-fn what_is_there_already_stays_as_it_is() {
+fn an_existing_object_stays_as_it_is() {
     let Some(tour) = Tour::new() else { return };
     for (program, id) in [("writer", 2015), ("removal", 2016)] {
         tour.make_segment(id, 100, b'B');
@@ -236,7 +236,7 @@ fn a_wrong_name_is_an_error() {
 }
 
 #[test]
-fn posix_shows_its_object_while_it_is_there() {
+fn posix_shows_its_object_while_it_exists() {
     let Some(tour) = Tour::new() else { return };
     let (short, long) = (Object::new("short"), Object::long());
     for object in [None, Some(&short), Some(&long)] {
@@ -307,7 +307,7 @@ fn status_explains_a_lock_that_is_not_allowed() {
         if !support::has("setpriv") {
             return;
         }
-        // Who may lock as much as they like is not limited.
+        // A process with CAP_IPC_LOCK has no limit.
         command = tour.0.command("setpriv");
         command.args(["--bounding-set=-ipc_lock", "--inh-caps=-ipc_lock", "sh"]);
     }
@@ -346,7 +346,7 @@ fn removal_shows_the_segment_to_its_end() {
     }
 }
 
-/// What `status` prints, where it is up to `lock` what comes of locking.
+/// The output of `status`, with `lock` as the part about locking.
 fn status_output(pid: i32, output: &str, lock: &str) -> String {
     let id = id_after("status: made segment ", output);
     // SAFETY: takes no argument.

@@ -7,7 +7,7 @@ use crate::support;
 use crate::support::make::{Group, STRICT, Tour};
 
 #[test]
-fn one_goes_on_when_the_other_is_killed_with_the_semaphore() {
+fn one_process_goes_on_when_the_other_is_killed_with_the_semaphore() {
     let Some(tour) = Tour::new() else { return };
     let name = format!("sysv:{}#83", tour.0.path().display());
     for _ in 0..5 {
@@ -68,8 +68,8 @@ fn a_signal_ends_a_wait_for_the_semaphore() {
     }
 }
 
-/// The names of the two channels of `channel-server` and `channel-client`, neither of which may be
-/// left.
+/// The names of the two channels of `channel-server` and `channel-client`. Neither channel may
+/// remain.
 struct Channels([support::ObjectName; 2]);
 
 impl Channels {
@@ -93,7 +93,7 @@ impl Channels {
     }
 }
 
-/// The two programs, each with what it prints before it waits for the other.
+/// The two programs, each with the line that it prints before it waits for the other.
 const SERVER: (&str, &str) = ("channel-server", "server: waits for letters");
 
 const CLIENT: (&str, &str) = ("channel-client", "client: sent A, 1 of 5");

@@ -1,4 +1,4 @@
-//! All programs of the tour, by `make` and by hand, whatever comes in between.
+//! All programs of the tour, run by `make` and alone, with signals, full disks and valgrind.
 
 use std::fs;
 use std::os::unix::process::ExitStatusExt;
@@ -22,7 +22,7 @@ fn a_signal_in_the_middle_leaves_nothing() {
             let ignored = program == "reader" && signal == libc::SIGINT;
             let expected = (!ignored).then_some(signal);
             assert_eq!(status.signal(), expected, "{program} {status}\n{output}");
-            // A writer is to leave its segment, with all that belongs into it.
+            // A writer leaves its segment, with the whole text in it.
             assert_eq!(tour.0.segments().len(), usize::from(program == "writer"));
             if program == "reader" {
                 assert!(
@@ -62,7 +62,7 @@ fn the_programs_are_clean_under_valgrind() {
     for program in PROGRAMS {
         let mut command = tour.0.command("valgrind");
         command.args(["--quiet", "--error-exitcode=99", "--leak-check=full"]);
-        // A child of status is to be killed, and valgrind would have much to say about it.
+        // A child of status dies of a signal, which valgrind would report at length.
         command.args(["--child-silent-after-fork=yes", "--vgdb=no"]);
         command.arg(tour.program(program).get_program());
         command.current_dir(tour.work());
@@ -104,7 +104,7 @@ fn make_tour_runs_to_its_end() {
 #[test]
 fn ctrl_c_between_writer_and_reader_leaves_nothing() {
     let Some(tour) = Tour::new() else { return };
-    // A writer after which there is time to press Ctrl-C.
+    // A writer that waits after its work until Ctrl-C was pressed.
     let writer = tour.0.join("writer");
     fs::rename(&writer, tour.0.join("writer-itself")).unwrap();
     let pressed = tour.0.join("pressed");

@@ -1,5 +1,5 @@
-//! What processes owe each other that share an end of a channel: a waiting one holds nothing, each
-//! wait has one deadline, and each learns of a death at once.
+//! Processes that share an end of a channel: a waiting process holds nothing, each wait has one
+//! deadline, and every waiter notices a death.
 
 use std::time::Duration;
 
@@ -7,14 +7,14 @@ use crate::support::channel::{ChannelDriver, failed, rest, resume};
 use crate::support::driver::Driver;
 use crate::support::{Link, within};
 
-/// What a mode of `sharers.c` prints: a number.
+/// The number that a mode of `sharers.c` prints.
 fn number(driver: &Driver, mode: &str, side: &str) -> f64 {
     let text = driver.run(&[&driver.posix(), mode, side]);
     driver.object.remove();
     text.trim().parse().expect(&text)
 }
 
-/// The time that a mode measures is within a limit, for both ends.
+/// Asserts that the time that a mode measures is within a limit, for both ends.
 fn takes_at_most(mode: &str, limit_ms: u64) {
     let driver = Driver::build("sharers.c", Link::Static);
     for side in ["r", "s"] {
@@ -26,8 +26,8 @@ fn takes_at_most(mode: &str, limit_ms: u64) {
 }
 
 #[test]
-fn a_stopped_waiter_is_in_nobodys_way() {
-    // The stopped one may be the one that is woken; then the other looks by itself.
+fn a_stopped_waiter_blocks_nobody() {
+    // The wake-up may reach the stopped process. The other one then looks on its own.
     takes_at_most("stopped", 100);
 }
 
@@ -47,7 +47,7 @@ fn a_close_reaches_all_waiters() {
 }
 
 #[test]
-fn a_killed_holder_stalls_nobody() {
+fn a_killed_holder_blocks_nobody() {
     takes_at_most("holder", 100);
     takes_at_most("dead-holder", 0);
 }
@@ -62,19 +62,20 @@ fn the_number_of_sharers_is_limited() {
     takes_at_most("limit", 0);
 }
 
-/// 100 messages to 32 sleepers: at most one wakes for each, beside those that look by themselves.
+/// 100 messages to 32 sleepers: each message wakes one of them at most. Others only look on their
+/// own.
 #[test]
 fn a_message_wakes_one_sleeper() {
     let driver = Driver::build("sharers.c", Link::Static);
     for side in ["r", "s"] {
-        // A busy machine takes longer, so that more of them look by themselves.
+        // A busy machine takes longer, so more sleepers look on their own.
         let few = (0..5).any(|_| number(&driver, "wakeups", side) < 500.0);
         assert!(few, "{side}");
     }
 }
 
 #[test]
-fn who_opens_an_end_leaves_a_living_sharers_lock_alone() {
+fn an_opener_leaves_a_living_sharers_lock_alone() {
     let driver = ChannelDriver::new();
     let name = &driver.object.name();
     let holder = driver.start(&[
@@ -87,9 +88,9 @@ fn who_opens_an_end_leaves_a_living_sharers_lock_alone() {
     assert_eq!(driver.run(&send), "open: ok\nsend: ok\n");
 }
 
-/// The new one has the dead one's slot, and so nobody else could tell that the lock is a dead one's.
+/// The new process has the dead holder's slot, so no other process can see that the holder is dead.
 #[test]
-fn who_opens_an_end_frees_the_lock_of_the_dead_one_before_it() {
+fn an_opener_frees_the_lock_of_the_dead_holder_of_its_slot() {
     let driver = ChannelDriver::new();
     let name = &driver.object.name();
     let open = ["open", name, "4096", "sch", "0600"];

@@ -1,5 +1,5 @@
-//! Every wait on a channel ends: by a message, by its timeout, by a signal where that is asked for, or
-//! because the other side is gone.
+//! Every wait on a channel ends: with a message, at its timeout, with a signal if the handle has
+//! SHMC_INTR, or after the other side has closed or died.
 
 use std::thread;
 use std::time::Duration;
@@ -7,13 +7,13 @@ use std::time::Duration;
 use crate::support::channel::{ChannelDriver, failed, goes_on, output_of, rest, resume};
 use crate::support::{timed, within};
 
-/// In which a waiter learns of a death, a close or a removal.
+/// A waiter notices a death, a close or a removal within this time.
 const NOTICED: Duration = Duration::from_millis(100);
-/// What a scheduler and the start of a process may add to a timeout.
+/// The scheduler and the start of a process may add this much to a timeout.
 const SLACK: Duration = Duration::from_millis(50);
 
 #[test]
-fn a_signal_ends_a_wait_where_that_is_asked_for() {
+fn a_signal_ends_an_interruptible_wait() {
     let driver = ChannelDriver::new();
     let name = &driver.object.name();
     for shared in ["", "h"] {
@@ -76,7 +76,7 @@ fn a_timeout_ends_a_wait() {
 fn a_peer_that_closed_is_reported_where_the_other_would_wait() {
     let driver = ChannelDriver::new();
     let name = &driver.object.name();
-    // All that it sent comes first.
+    // The receiver first gets all that the sender sent.
     within(NOTICED, 5, || {
         let receiver = driver.start(&[
             "open", name, "4096", "rc", "0600", "pause", "recv", "-1", "recv", "-1",
@@ -97,7 +97,7 @@ fn a_peer_that_closed_is_reported_where_the_other_would_wait() {
         driver.run(&["open", name, "0", "r", "0", "small", "4080"]);
         ((), time)
     });
-    // A new one makes it usable again.
+    // A new receiver makes the channel usable again.
     let sender = resume(driver.start(&[
         "open", name, "0", "s", "0", "sendn", "1", "4080", "0", "pause", "send", "again", "-1",
     ]));
@@ -106,7 +106,8 @@ fn a_peer_that_closed_is_reported_where_the_other_would_wait() {
     assert_eq!(rest(sender), "send: ok\n");
 }
 
-/// A peer of yesterday is nobody's: a pair may start in either order each time.
+/// A peer that exited before the handle was opened does not count, so a pair may start in either
+/// order each time.
 #[test]
 fn a_new_handle_waits_for_a_new_peer() {
     let driver = ChannelDriver::new();
@@ -158,7 +159,7 @@ fn a_removed_channel_without_a_peer_is_reported() {
             ((), time)
         });
 
-        // Whoever holds the other end can still send.
+        // A process that holds the other end can still send.
         let receiver = driver.start(&[
             "open", &name, "4096", "rc", "0600", "pause", "recv", "5000", "recv", "-1",
         ]);
@@ -172,10 +173,10 @@ fn a_removed_channel_without_a_peer_is_reported() {
 }
 
 #[test]
-fn a_death_ends_the_others_waiting() {
+fn a_death_ends_the_peers_wait() {
     let driver = ChannelDriver::new();
     let name = &driver.object.name();
-    let gone_within = |victim: &[&str], waiter: &[&str], last: &str| {
+    let ends_within = |victim: &[&str], waiter: &[&str], last: &str| {
         within(NOTICED, 5, || {
             let mut victim = driver.start(victim);
             let waiter = resume(driver.start(waiter));
@@ -189,12 +190,12 @@ fn a_death_ends_the_others_waiting() {
     };
     let sender = ["open", name, "4096", "sc", "0600", "pause"];
     let receiver = ["open", name, "0", "r", "0", "pause", "recv", "-1"];
-    gone_within(&sender, &receiver, "recv");
+    ends_within(&sender, &receiver, "recv");
     let receiver = ["open", name, "4096", "rc", "0600", "pause"];
     let sender = [
         "open", name, "0", "s", "0", "sendn", "1", "4080", "0", "pause", "send", "x", "-1",
     ];
-    gone_within(&receiver, &sender, "send");
+    ends_within(&receiver, &sender, "send");
 }
 
 #[test]

@@ -1,5 +1,5 @@
-//! One that sleeps is woken: it does not merely look by itself, every 50 or 80 ms, whether there is
-//! reason to go on. Also where one side or both cannot use membarrier(2).
+//! A sleeper is woken: it does not merely look on its own every 50 or 80 ms. This also holds if one
+//! side or both cannot use membarrier(2).
 
 use std::thread;
 use std::time::Duration;
@@ -13,7 +13,7 @@ const ROUNDS: &str = "50";
 
 fn assert_wakes(what: &str, flags: &[&str]) {
     let driver = &Driver::build("wakeups.c", Link::Static);
-    // They sleep most of the time.
+    // The processes sleep most of the time.
     thread::scope(|scope| {
         for flags in flags {
             scope.spawn(move || {

@@ -16,7 +16,7 @@ fn the_mutex_holds_in_all_interleavings() {
     explore("loom_mutex", 7);
 }
 
-/// Runs the models of a file, of which there are so many.
+/// Runs the models of a file, which must be this many.
 fn explore(models: &str, count: u32) {
     let cargo = env::var_os("CARGO").unwrap_or("cargo".into());
     let mut command = Command::new(cargo);
@@ -33,7 +33,7 @@ fn explore(models: &str, count: u32) {
     command
         .current_dir(support::ROOT)
         .env("RUSTFLAGS", "--cfg loom");
-    // What these save at run time is less than what they cost here.
+    // Optimising these crates takes longer than it saves at run time.
     for unused in ["regex-automata", "regex-syntax", "tracing-subscriber"] {
         command.arg("--config");
         command.arg(format!("profile.release.package.{unused}.opt-level=0"));
@@ -44,6 +44,6 @@ fn explore(models: &str, count: u32) {
     command.env_remove("CARGO_ENCODED_RUSTFLAGS");
     let output = support::run(&mut command);
     let text = str::from_utf8(&output.stdout).unwrap();
-    // An empty run would pass too.
+    // A run without any model would also pass.
     assert!(text.contains(&format!(" {count} passed")), "{text}");
 }

@@ -1,4 +1,5 @@
-//! A name is absent or whole, wherever its creator is killed; one of several creators succeeds.
+//! A name is absent or whole, at whichever system call its creator is killed. One of several
+//! exclusive creators succeeds.
 
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
@@ -42,7 +43,7 @@ fn only_one_of_several_creators_succeeds_exclusively() {
 }
 
 #[test]
-fn several_that_create_share_one() {
+fn several_creators_share_one_segment() {
     let driver = SegmentDriver::new();
     for name in driver.names() {
         let open = ["open", &name, "64", "c", "0600", "size", "stat", "pause"];
@@ -118,7 +119,7 @@ fn a_name_is_absent_or_whole_wherever_its_creator_is_killed() {
 }
 
 #[test]
-fn a_file_system_without_unnamed_files_will_do() {
+fn a_file_system_without_unnamed_files_suffices() {
     let driver = SegmentDriver::shared();
     let library = support::preload("no_tmpfile.c");
     let preload = [("LD_PRELOAD", library.as_path())];
@@ -136,7 +137,7 @@ fn a_file_system_without_unnamed_files_will_do() {
         driver.run(&["remove", &name]);
 
         kill_at_each_system_call(&driver, &name, "cx", &preload);
-        // What deaths have left is in nobody's way; it is this test's to remove.
+        // The names that the killed creators left block no process. This test removes them.
         for left in temporary_names(&directory).difference(&before) {
             let path = directory.join(left);
             // Another test's creator may have removed it.

@@ -1,11 +1,11 @@
-//! Where it cannot be determined who lives, everybody does: no lock is taken from a living holder, no
-//! object from a living creator, and nothing that was in doubt is remembered.
+//! A process that cannot be looked up counts as alive. No living holder loses its lock, no living
+//! creator loses its object, and no doubtful answer is remembered.
 
 use crate::support;
 use crate::support::driver::Driver;
 use crate::support::{Link, ObjectName, Sandbox};
 
-/// What the program prints; `None` where this user may not make namespaces.
+/// The program's output; `None` if this user may not create namespaces.
 fn outcome(driver: &Driver, arguments: &[&str]) -> Option<String> {
     let output = driver.command(arguments).output().unwrap();
     if output.status.code() == Some(77) {
@@ -30,7 +30,7 @@ fn driver() -> Driver {
     }
 }
 
-/// What all calls on a mutex print that it is refused to this process.
+/// The output of all calls on a mutex that is refused to this process.
 fn refused() -> String {
     ["init", "lock", "unlock"]
         .map(|call| format!("{call}: errno {}\n", libc::EOPNOTSUPP))

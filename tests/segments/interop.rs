@@ -1,5 +1,5 @@
-//! Interoperation: what other programs make, this library opens, sizes, writes and removes, and the
-//! other way round.
+//! Interoperation: this library opens, sizes, writes and removes segments of other programs, and
+//! they do the same with its segments.
 
 mod objects;
 mod others;

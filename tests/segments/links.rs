@@ -1,4 +1,5 @@
-//! A `file:` path through a symbolic link: followed to what exists, never created or replaced through.
+//! A `file:` path that is a symbolic link. An open follows it to an existing file; no file is
+//! created or replaced through it.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -14,7 +15,7 @@ fn linked(driver: &SegmentDriver) -> (PathBuf, PathBuf, String) {
 }
 
 #[test]
-fn what_exists_is_followed() {
+fn an_existing_target_is_followed() {
     let driver = SegmentDriver::new();
     let (link, target, name) = linked(&driver);
     let direct = format!("file:{}", target.display());
@@ -25,7 +26,7 @@ fn what_exists_is_followed() {
     }
     let exclusive = driver.run(&["open", &name, "64", "cx", "0600"]);
     assert_eq!(exclusive, failed("open", libc::EEXIST));
-    // As unlink(2): the link goes.
+    // Same as unlink(2): this removes the link.
     assert_eq!(driver.run(&["remove", &name]), "remove: ok\n");
     assert!(fs::symlink_metadata(&link).is_err() && target.exists());
 }
@@ -34,7 +35,7 @@ fn what_exists_is_followed() {
 fn nothing_is_created_through_a_link() {
     let driver = SegmentDriver::new();
     let (link, target, name) = linked(&driver);
-    // More than any file system has: the memory is not even asked for.
+    // Larger than any file system: an allocation would fail with another errno.
     let size = (1_u64 << 60).to_string();
     for flags in ["c", "cx", "cR", "cxR"] {
         let open = driver.run(&["open", &name, &size, flags, "0600"]);

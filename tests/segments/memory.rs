@@ -9,7 +9,7 @@ use crate::support::NOBODY;
 use crate::support::segment::{SegmentDriver, failed};
 
 #[test]
-fn the_size_is_the_kernels() {
+fn the_size_is_the_one_that_the_kernel_reports() {
     let driver = SegmentDriver::new();
     for name in driver.names() {
         for size in [1, 4095, 4096, 4097, 1 << 30] {
@@ -41,7 +41,7 @@ fn the_size_is_the_kernels() {
 }
 
 #[test]
-fn a_full_file_system_is_an_errno_and_no_fault() {
+fn a_full_file_system_gives_an_errno_and_no_fault() {
     if !support::has("unshare") {
         return;
     }
@@ -136,7 +136,7 @@ fn huge_pages_prefault_and_locking_do_what_they_can() {
 }
 
 #[test]
-fn locking_more_than_is_allowed_fails_and_makes_nothing() {
+fn locking_more_than_is_allowed_fails_and_creates_nothing() {
     let driver = SegmentDriver::for_all_users();
     if !support::is_root() {
         return support::skip("only root can become a user with a limit");

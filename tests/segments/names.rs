@@ -16,7 +16,7 @@ fn no_descriptor_is_a_standard_one() {
 }
 
 #[test]
-fn the_longest_ones_work() {
+fn the_longest_names_work() {
     let driver = SegmentDriver::new();
     let object = ObjectName::new();
     let short = object.name();
@@ -41,7 +41,7 @@ fn the_longest_ones_work() {
 }
 
 #[test]
-fn a_creator_that_is_not_root_opens_its_own_twice() {
+fn a_creator_that_is_not_root_opens_its_object_twice() {
     if !support::is_root() {
         return support::skip("only root can become another user");
     }
@@ -76,13 +76,13 @@ fn anonymous_memory_has_its_mode() {
 }
 
 #[test]
-fn what_is_removed_between_open_and_lock_is_not_opened() {
+fn an_object_removed_between_open_and_lock_is_not_opened() {
     let driver = Driver::build("moments.c", Link::Static);
     for name in [driver.posix(), driver.file()] {
         let path = driver.path(&name).display().to_string();
         let output = driver.run(&["removed", &name, &path]);
         let absent = failed("open", libc::ENOENT);
-        // The size is that of the one that had to be made.
+        // With SHMC_CREATE the open creates another object, of the size that it requests.
         assert!(output.starts_with(&absent), "{output}");
         let made = format!("{absent}open: 32 bytes, removed 0\n");
         assert_eq!(output, made, "{name}");
@@ -92,7 +92,7 @@ fn what_is_removed_between_open_and_lock_is_not_opened() {
 }
 
 #[test]
-fn a_limit_of_file_sizes_is_a_signal_or_an_errno() {
+fn a_limit_of_file_sizes_gives_a_signal_or_an_errno() {
     use std::os::unix::process::ExitStatusExt;
     let driver = SegmentDriver::new();
     for name in [driver.posix(), driver.file(), "anon:".into()] {

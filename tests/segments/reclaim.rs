@@ -1,4 +1,4 @@
-//! `SHMC_RECLAIM` replaces what is provably stale, and nothing else.
+//! `SHMC_RECLAIM` replaces a provably stale segment, and no other.
 
 use std::{fs, thread};
 
@@ -7,18 +7,18 @@ use crate::support::NOBODY;
 use crate::support::segment::{SegmentDriver, failed};
 
 #[test]
-fn what_is_left_over_is_replaced_on_demand_alone() {
+fn a_stale_segment_is_replaced_only_on_demand() {
     let driver = SegmentDriver::new();
     for name in driver.names() {
         driver.run(&["open", &name, "64", "cx", "0600", "put", "old"]);
         let refused = driver.run(&["open", &name, "8", "cx", "0600"]);
         assert_eq!(refused, failed("open", libc::EEXIST));
-        driver.assert_replaced(&name, "its creator has ended");
+        driver.assert_replaced(&name, "its creator has exited");
     }
 }
 
 #[test]
-fn what_a_killed_creator_had_attached_is_replaced() {
+fn a_killed_creators_segment_is_replaced() {
     let driver = SegmentDriver::new();
     for name in driver.names() {
         let (mut creator, _) = driver.start(&["open", &name, "64", "cx", "0600", "pause"]);
@@ -29,39 +29,39 @@ fn what_a_killed_creator_had_attached_is_replaced() {
 }
 
 #[test]
-fn what_a_living_creator_has_closed_stays() {
+fn a_segment_that_its_living_creator_has_closed_stays() {
     let driver = SegmentDriver::new();
     for name in driver.names() {
         let open = ["open", &name, "64", "cx", "0600", "close", "pause"];
         let (mut creator, _) = driver.start(&open);
         driver.assert_kept(&name, "its creator lives");
         creator.kill();
-        driver.assert_replaced(&name, "its creator has ended");
+        driver.assert_replaced(&name, "its creator has exited");
     }
 }
 
 #[test]
-fn what_another_process_has_attached_stays() {
+fn a_segment_that_another_process_has_attached_stays() {
     let driver = SegmentDriver::new();
     for name in driver.names() {
         driver.run(&["open", &name, "64", "cx", "0600"]);
         for flags in ["", "r"] {
             let (mut user, _) = driver.start(&["open", &name, "0", flags, "0", "pause"]);
-            driver.assert_kept(&name, "somebody is attached");
+            driver.assert_kept(&name, "another process is attached");
             user.kill();
         }
-        driver.assert_replaced(&name, "nobody is attached any more");
+        driver.assert_replaced(&name, "no process is attached");
     }
 }
 
 #[test]
-fn what_a_creators_child_has_attached_stays() {
+fn a_segment_that_its_creators_child_has_attached_stays() {
     let driver = SegmentDriver::new();
     for name in driver.names() {
         let open = ["open", &name, "64", "cx", "0600", "orphan", "pause"];
         let (child, _) = driver.start(&open);
         driver.assert_kept(&name, "the creator's child is attached");
-        // The child ends when its standard input does.
+        // The child exits at the end of its standard input.
         drop(child);
         for _ in 0..1000 {
             if driver.run(&["open", &name, "8", "cxR", "0600"]) == "open: ok\n" {
@@ -74,10 +74,10 @@ fn what_a_creators_child_has_attached_stays() {
 }
 
 #[test]
-fn what_belongs_to_another_user_stays() {
+fn a_segment_of_another_user_stays() {
     let driver = SegmentDriver::new();
     if !support::is_root() {
-        return support::skip("only root can give something away");
+        return support::skip("only root can change the owner of a segment");
     }
     for name in driver.names() {
         let nobody = NOBODY.to_string();
@@ -90,17 +90,17 @@ fn what_belongs_to_another_user_stays() {
 }
 
 #[test]
-fn what_somebody_else_made_stays() {
+fn a_segment_of_an_unknown_creator_stays() {
     let driver = SegmentDriver::new();
     for name in [driver.posix(), driver.file()] {
         fs::write(driver.path(&name), [b'x'; 64]).unwrap();
-        driver.assert_kept(&name, "nobody knows who made it");
+        driver.assert_kept(&name, "its creator is unknown");
         driver.run(&["remove", &name]);
     }
 }
 
 #[test]
-fn what_comes_from_another_pid_namespace_stays() {
+fn a_segment_from_another_pid_namespace_stays() {
     if !support::has("unshare") {
         return;
     }
@@ -132,7 +132,7 @@ fn what_comes_from_another_pid_namespace_stays() {
 }
 
 #[test]
-fn one_of_several_replaces_it() {
+fn one_of_several_creators_replaces_a_stale_segment() {
     let driver = SegmentDriver::new();
     for name in driver.names() {
         for _ in 0..5 {

@@ -1,4 +1,5 @@
-//! While a stale object is replaced, its name passes to another one: that one keeps it.
+//! A new object gets the name of a stale one while a reclaimer replaces the stale one. The new
+//! object keeps the name.
 
 use std::collections::BTreeSet;
 use std::os::unix::process::CommandExt;
@@ -10,11 +11,11 @@ use crate::support::ptrace::{Step, kill_after};
 use crate::support::segment::{SegmentDriver, temporary_names, user};
 use crate::support::spread;
 
-/// A process that is stopped before and after each of its system calls.
+/// A traced process, stopped before or after a system call.
 struct Stopped(std::process::Child);
 
 impl Stopped {
-    /// After so many stops; `None` if it has ended before.
+    /// Starts a process and lets it run to this number of stops; `None` if it exits before.
     fn after(command: &mut Command, stops: u64) -> Option<Self> {
         // SAFETY: ptrace is safe to call between fork and exec.
         unsafe {
@@ -39,11 +40,11 @@ impl Stopped {
     }
 
     fn go_on(&self, request: libc::c_uint) {
-        // SAFETY: takes no pointer; a child that has ended is refused.
+        // SAFETY: takes no pointer; a child that has exited is refused.
         unsafe { libc::ptrace(request, self.pid(), 0, 0) };
     }
 
-    /// Whether it stops, rather than ends.
+    /// Waits until it stops or exits. Returns whether it stopped.
     fn wait(&self) -> bool {
         let mut status = 0;
         // SAFETY: the pointer is valid.
@@ -51,7 +52,7 @@ impl Stopped {
         pid == self.pid() && libc::WIFSTOPPED(status)
     }
 
-    /// Lets it go on to its end.
+    /// Lets it run until it exits.
     fn finish(&self) {
         self.go_on(libc::PTRACE_DETACH);
         assert!(!self.wait());
@@ -65,7 +66,7 @@ impl Drop for Stopped {
     }
 }
 
-/// Removes what has the name, as programs do that do not know this library, or by it.
+/// Removes the name, through this library or as other programs do.
 fn remove(driver: &SegmentDriver, name: &str, by_library: bool) {
     if by_library {
         driver.run(&["remove", name]);
@@ -74,8 +75,8 @@ fn remove(driver: &SegmentDriver, name: &str, by_library: bool) {
     }
 }
 
-/// Between any two system calls of a reclaimer somebody removes the stale object, and another
-/// creates a new one: that one keeps its name.
+/// Between any two system calls of a reclaimer, one process removes the stale object and another
+/// creates a new one. The new object keeps its name.
 fn a_new_object_keeps_its_name(name: fn(&Driver) -> String, by_library: bool) {
     let driver = SegmentDriver::new();
     let name = name(&driver);
@@ -101,7 +102,7 @@ fn a_new_object_keeps_its_name(name: fn(&Driver) -> String, by_library: bool) {
 }
 
 #[test]
-fn a_new_object_keeps_its_name_though_the_old_one_was_judged() {
+fn a_new_object_keeps_its_name_after_the_old_one_was_judged_stale() {
     a_new_object_keeps_its_name(Driver::file, true);
     a_new_object_keeps_its_name(Driver::posix, true);
 }
@@ -113,7 +114,7 @@ fn a_new_object_keeps_its_name_whoever_removed_the_old_one() {
 }
 
 #[test]
-fn a_death_leaves_nothing_that_the_next_does_not_remove() {
+fn the_next_reclaimer_removes_all_names_of_a_killed_one() {
     let driver = SegmentDriver::new();
     let name = driver.file();
     for stops in spread(4) {

@@ -62,7 +62,7 @@ fn garbage_gets_an_errno() {
 }
 
 #[test]
-fn what_is_no_segment_is_not_opened() {
+fn an_object_that_is_no_segment_is_refused() {
     let driver = SegmentDriver::new();
     let directory = format!("file:{}", driver.sandbox.path().display());
     driver.assert_open_fails(&directory, "0", "", libc::EISDIR);
@@ -82,7 +82,7 @@ fn what_is_no_segment_is_not_opened() {
             libc::EINVAL,
         );
     }
-    // As a creator that used shm_open and died before ftruncate leaves it.
+    // A creator that uses shm_open and dies before ftruncate leaves such an object.
     fs::write(driver.object.path(), "").unwrap();
     driver.assert_open_fails(&driver.posix(), "0", "", libc::EINVAL);
     driver.assert_open_fails(&driver.posix(), "64", "c", libc::EINVAL);
@@ -96,7 +96,7 @@ fn what_is_no_segment_is_not_opened() {
 }
 
 #[test]
-fn what_is_planted_is_neither_followed_nor_trusted() {
+fn a_planted_object_is_neither_followed_nor_trusted() {
     let driver = SegmentDriver::new();
     let target = driver.sandbox.join("target");
     fs::write(&target, [b'x'; 64]).unwrap();
@@ -118,7 +118,10 @@ fn what_is_planted_is_neither_followed_nor_trusted() {
     driver.assert_open_fails(&driver.posix(), "64", "c", libc::EACCES);
     driver.assert_open_fails(&driver.posix(), "64", "cR", libc::EACCES);
     let opened = driver.run(&["open", &driver.posix(), "64", "", "0", "size"]);
-    assert_eq!(opened, "open: ok\nsize: 64\n", "knowingly");
+    assert_eq!(
+        opened, "open: ok\nsize: 64\n",
+        "an open without SHMC_CREATE"
+    );
 }
 
 #[test]
@@ -158,7 +161,7 @@ fn another_user_gets_what_the_mode_permits() {
 }
 
 #[test]
-fn who_is_about_to_remove_it_keeps_others_out() {
+fn a_reclaimers_lock_keeps_openers_out() {
     let driver = SegmentDriver::new();
     for name in [driver.posix(), driver.file()] {
         driver.run(&["open", &name, "64", "c", "0600"]);
@@ -172,7 +175,7 @@ fn who_is_about_to_remove_it_keeps_others_out() {
 }
 
 #[test]
-fn limits_of_the_process_are_errnos() {
+fn limits_of_the_process_give_errnos() {
     let driver = SegmentDriver::new();
     for name in [driver.posix(), driver.file(), "anon:".into()] {
         let script = r#"ulimit -n 4; "$0" open "$1" 64 c 0600 open "$1" 64 c 0600"#;
@@ -197,7 +200,7 @@ fn limits_of_the_process_are_errnos() {
 }
 
 #[test]
-fn a_read_only_file_system_is_an_errno() {
+fn a_read_only_file_system_gives_an_errno() {
     if !support::has("unshare") {
         return;
     }
@@ -217,7 +220,7 @@ fn a_read_only_file_system_is_an_errno() {
 }
 
 #[test]
-fn what_cannot_be_removed_is_an_errno() {
+fn a_removal_that_is_impossible_gets_an_errno() {
     let driver = SegmentDriver::new();
     let remove = |name: &str| driver.run(&["remove", name]);
     let directory = format!("file:{}", driver.sandbox.path().display());

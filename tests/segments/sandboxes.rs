@@ -1,4 +1,4 @@
-//! Where a kernel, a file system or a sandbox refuses a call, objects are created all the same.
+//! Objects are created even if a kernel, a file system or a sandbox refuses some calls.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -10,7 +10,7 @@ use crate::support::ptrace::{Step, kill_after};
 use crate::support::segment::{SegmentDriver, failed, temporary_names};
 use crate::support::{Sandbox, spread};
 
-/// What a kernel, a file system or a sandbox may refuse.
+/// Sets of calls that a kernel, a file system or a sandbox may refuse.
 const REFUSED: [&[&str]; 9] = [
     &["tmpfile=95"],
     &["tmpfile=38"],
@@ -23,7 +23,7 @@ const REFUSED: [&[&str]; 9] = [
     &["tmpfile=95", "renameat2=22", "link=1", "linkat=1"],
 ];
 
-/// The driver's command, where these are refused.
+/// The driver's command in a sandbox that refuses these calls.
 fn refusing(
     driver: &SegmentDriver,
     launcher: &Path,
@@ -54,7 +54,7 @@ fn launcher(sandbox: &Sandbox) -> Option<PathBuf> {
 }
 
 #[test]
-fn objects_are_made_whatever_is_refused() {
+fn objects_are_created_whatever_calls_are_refused() {
     let driver = SegmentDriver::new();
     let Some(launcher) = launcher(&driver.sandbox) else {
         return;
@@ -112,7 +112,7 @@ fn only_one_of_several_creators_succeeds_exclusively() {
 }
 
 #[test]
-fn a_death_leaves_nothing_that_the_next_does_not_remove() {
+fn the_next_creator_removes_all_names_of_a_killed_one() {
     let driver = SegmentDriver::new();
     let Some(launcher) = launcher(&driver.sandbox) else {
         return;
@@ -137,7 +137,7 @@ fn a_death_leaves_nothing_that_the_next_does_not_remove() {
             let expected = "open: ok\nsize: 5000\nremove: ok\n";
             assert!(next.starts_with(expected), "{refused:?} {steps}: {next}");
             assert!(next.contains(" removed 1 "), "{refused:?} {steps}: {next}");
-            // One that made nothing has not looked.
+            // Only a creator that needs a temporary name looks for old ones.
             let again = ["open", &name, "5000", "cx", "0600", "remove", &name];
             support::run(&mut refusing(&driver, &launcher, refused, &again));
             let remaining = temporary_names(driver.sandbox.path());
@@ -170,7 +170,7 @@ fn a_living_creators_temporary_name_stays() {
 }
 
 #[test]
-fn without_proc_objects_are_made_and_never_replaced() {
+fn without_proc_objects_are_created_and_never_replaced() {
     if !support::has("unshare") {
         return;
     }

@@ -1,4 +1,5 @@
-//! A System V segment is there before its creator has prepared it, so that others may open it.
+//! A System V segment exists before its creator has prepared it, so another process may open it
+//! meanwhile.
 
 use std::io::{BufRead, BufReader, Write};
 use std::process::Command;
@@ -7,7 +8,7 @@ use crate::support;
 use crate::support::driver::Driver;
 use crate::support::{Child, Link};
 
-/// A creator whose segment is there and not locked yet.
+/// A creator that has created its segment and has not locked it yet.
 struct Creator {
     child: Child,
     lines: std::io::Lines<BufReader<std::process::ChildStdout>>,
@@ -35,7 +36,7 @@ impl Creator {
 }
 
 #[test]
-fn a_creation_that_fails_removes_the_segment_unless_somebody_uses_it() {
+fn a_creation_that_fails_removes_the_segment_unless_another_process_uses_it() {
     let driver = Driver::build("segment.c", Link::Shared);
     let no_lock = support::preload("no_lock.c");
     let name = driver.sysv();
@@ -54,7 +55,7 @@ fn a_creation_that_fails_removes_the_segment_unless_somebody_uses_it() {
     let mut lines = BufReader::new(user.0.stdout.take().unwrap()).lines();
     assert!(lines.any(|line| line.unwrap() == "pause"));
     creator.fail();
-    // It has its name still, and its user no other segment than those who come later.
+    // The segment keeps its key: later openers share it with its user.
     let segment = support::segment(driver.sandbox.key()).expect("a segment");
     assert_eq!(segment.attached, 1);
     driver.run(&["remove", &name]);

@@ -1,4 +1,4 @@
-//! Several processes share a segment; nothing is removed behind its owner's back.
+//! Several processes share a segment. Only a call removes it.
 
 use std::io::{BufRead, BufReader, Read};
 
@@ -6,7 +6,7 @@ use crate::support::Child;
 use crate::support::segment::{SegmentDriver, failed};
 
 #[test]
-fn what_one_writes_another_reads() {
+fn one_process_reads_what_another_writes() {
     let driver = SegmentDriver::new();
     for name in driver.names() {
         driver.run(&[
@@ -29,7 +29,7 @@ fn what_one_writes_another_reads() {
 }
 
 #[test]
-fn a_child_shares_what_has_no_name() {
+fn a_child_shares_memory_without_a_name() {
     let driver = SegmentDriver::new();
     for name in ["anon:", "sysv:private"] {
         let open = ["open", name, "100", "c", "0600", "id", "put", "before"];
@@ -50,7 +50,7 @@ fn a_child_shares_what_has_no_name() {
 }
 
 #[test]
-fn the_mode_is_the_creators_to_say() {
+fn the_creator_chooses_the_mode() {
     let driver = SegmentDriver::new();
     for name in driver.names() {
         let made = [
@@ -64,7 +64,7 @@ fn the_mode_is_the_creators_to_say() {
 }
 
 #[test]
-fn nothing_is_removed_behind_its_owners_back() {
+fn only_a_call_removes_a_segment() {
     let driver = SegmentDriver::new();
     for name in driver.names() {
         driver.run(&["open", &name, "64", "cx", "0600", "put", "kept"]);

@@ -20,12 +20,12 @@ fn now() -> i64 {
     now.as_secs() as i64
 }
 
-/// So long that a time in whole seconds is another.
+/// Sleeps until the time in whole seconds is another one.
 fn until_the_next_second() {
     thread::sleep(Duration::from_millis(1100));
 }
 
-/// What a line "times: ..." says: attach, detach, change.
+/// The times of attach, detach and change in a line "times: ...".
 fn times(line: &str) -> [i64; 3] {
     let fields = line.strip_prefix("times: ").expect(line);
     let times: Vec<i64> = fields
@@ -77,7 +77,7 @@ fn an_object_has_the_times_of_its_file() {
         (driver.file(), driver.sandbox.join("file")),
     ] {
         driver.run(&["open", &name, "64", "cx", "0600"]);
-        // In the future, so that no mapping of the file sets it again (relatime).
+        // A time in the future: no mapping of the file changes it then (relatime).
         set_accessed(&path, now() as u64 + 100_000);
         let reported =
             times(&driver.run(&["open", &name, "0", "", "0", "times"])["open: ok\n".len()..]);

@@ -27,7 +27,7 @@ impl ChannelDriver {
         [self.posix(), self.file()]
     }
 
-    /// Starts a process and waits until it has come to `pause`.
+    /// Starts a process and waits until it reaches `pause`.
     pub fn start(&self, arguments: &[&str]) -> Paused {
         let mut child = Child::start(&mut self.command(arguments));
         let mut output = BufReader::new(child.0.stdout.take().unwrap());
@@ -60,21 +60,21 @@ impl Paused {
     }
 }
 
-/// Lets it go on.
+/// Resumes it.
 pub fn resume(mut paused: Paused) -> Paused {
     let stdin = paused.child.0.stdin.as_mut().unwrap();
     stdin.write_all(b"\n").unwrap();
     paused
 }
 
-/// What it prints until it ends.
+/// Its output until it exits.
 pub fn rest(mut paused: Paused) -> String {
     let mut text = String::new();
     paused.output.read_to_string(&mut text).unwrap();
     text
 }
 
-/// Lets it go on, and says what it prints and how long that takes.
+/// Resumes it. Returns its output, and the time until it exits.
 pub fn goes_on(paused: Paused) -> (String, Duration) {
     let begin = Instant::now();
     let text = rest(resume(paused));

@@ -1,4 +1,4 @@
-//! A program of the tests that makes the calls its arguments name, with names of its own of each kind.
+//! A test program that makes the calls that its arguments name, and a unique name of each kind.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -21,12 +21,13 @@ impl Driver {
         }
     }
 
-    /// One in a directory that other users can reach.
+    /// Builds it in a directory that other users can reach.
     pub fn build_for_all_users(source: &str) -> Self {
         let sandbox = Sandbox::for_all_users();
         let built = super::program(source, &["-O2"], Link::Static);
         let program = sandbox.join("driver");
-        // Not by fs::copy: a process that another test forks meanwhile would have it open to write.
+        // Not with fs::copy: a child that another test forks meanwhile would hold it open for
+        // writing.
         super::run(Command::new("cp").arg(built).arg(&program));
         Self {
             sandbox,
@@ -47,7 +48,7 @@ impl Driver {
         format!("file:{}", self.sandbox.join("file").display())
     }
 
-    /// The file behind a `posix:` or `file:` name.
+    /// The file of a `posix:` or `file:` name.
     pub fn path(&self, name: &str) -> PathBuf {
         match name.strip_prefix("file:") {
             Some(path) => path.into(),
@@ -61,7 +62,7 @@ impl Driver {
         command
     }
 
-    /// What it prints, having succeeded.
+    /// Runs it, and asserts that it succeeds. Returns its output.
     pub fn run(&self, arguments: &[&str]) -> String {
         super::stdout(&super::run(&mut self.command(arguments)))
     }

@@ -1,4 +1,4 @@
-//! The programs of `c-examples/`, made by `make` into a sandbox, and run in process groups.
+//! The programs of `c-examples/`, built by `make` in a sandbox and run in process groups.
 #![allow(dead_code)]
 
 use std::ffi::OsStr;
@@ -16,7 +16,7 @@ use std::{io, thread};
 use crate::support;
 use crate::support::{ROOT, Sandbox, library, run};
 
-/// Longer than any conversation, also where all tests run at once.
+/// Longer than any conversation, even if all tests run at once.
 pub const PATIENCE: Duration = Duration::from_secs(50);
 pub const STRICT: &str = "CFLAGS=-O2 -Wall -Wextra -Werror -pedantic";
 
@@ -45,12 +45,12 @@ pub const PROGRAMS: [&str; 13] = [
 pub struct Tour(pub Sandbox);
 
 impl Tour {
-    /// One in which nothing is built yet.
+    /// A sandbox in which nothing is built yet.
     pub fn empty() -> Option<Self> {
         support::has("make").then(|| Self(Sandbox::new()))
     }
 
-    /// One in which `make all` has nothing to do.
+    /// A sandbox in which `make all` has nothing to do.
     pub fn new() -> Option<Self> {
         let tour = Self::empty()?;
         for program in PROGRAMS {
@@ -59,7 +59,8 @@ impl Tour {
         Some(tour)
     }
 
-    /// A command whose processes sleep a fifth of the seconds that they say, unless all is wanted.
+    /// A command whose processes sleep a fifth of the requested seconds, unless `SHMCOMM_TEST_ALL`
+    /// is set.
     pub fn command(&self, program: impl AsRef<OsStr>) -> Command {
         let mut command = self.0.command(program);
         if !support::all() {
@@ -86,7 +87,7 @@ impl Tour {
     }
 }
 
-/// Where all programs are that `make` builds, once in a run.
+/// A directory with all programs that `make` builds. They are built once in a run.
 fn built() -> &'static Path {
     static BUILT: LazyLock<PathBuf> = LazyLock::new(|| {
         let tour = Tour(Sandbox::new());
@@ -101,8 +102,8 @@ fn built() -> &'static Path {
     &BUILT
 }
 
-/// A command in a process group of its own, with the lines that its processes print. When the test
-/// ends, however it ends, they all are gone.
+/// A command in its own process group, with the lines that its processes print. All of them are
+/// killed when the test ends, also if it fails.
 pub struct Group {
     first: Child,
     lines: Receiver<String>,
@@ -136,7 +137,7 @@ impl Group {
         }
     }
 
-    /// The process id of the first one, and the number of the group.
+    /// The pid of the first process, which is also the number of the group.
     pub fn id(&self) -> i32 {
         self.first.id() as i32
     }
@@ -151,12 +152,13 @@ impl Group {
         panic!("no \"{start}\" in\n{}", self.output);
     }
 
-    /// Waits for all of its processes to end; the status of the first one, and all that they said.
+    /// Waits until all its processes exit. Returns the status of the first one and the output of
+    /// all.
     pub fn finish(mut self) -> (ExitStatus, String) {
         let end = Instant::now() + PATIENCE;
         while self.next_line(end).is_some() {}
         let status = self.first.wait().unwrap();
-        assert!(!self.signal_all(0), "a process is left\n{}", self.output);
+        assert!(!self.signal_all(0), "a process still runs\n{}", self.output);
         self.ended = true;
         (status, std::mem::take(&mut self.output))
     }
@@ -176,7 +178,7 @@ impl Group {
         }
     }
 
-    /// Whether there was a process to send it to.
+    /// Returns whether there was a process to signal.
     pub fn signal_all(&self, signal: i32) -> bool {
         // SAFETY: takes no pointer. The group keeps its number while a process of it is left.
         unsafe { libc::kill(-self.id(), signal) == 0 }

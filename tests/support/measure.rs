@@ -1,4 +1,5 @@
-//! What tests of durations and tests that take long share; also used by the tests of `core`.
+//! Helpers of tests that measure durations and of tests that take long. The tests of `core` use
+//! them too.
 #![allow(dead_code)]
 
 use std::io::Write;
@@ -10,22 +11,22 @@ pub fn all() -> bool {
     env::var_os("SHMCOMM_TEST_ALL").is_some()
 }
 
-/// The steps of a sweep: 0, 1, 2 … with `SHMCOMM_TEST_ALL`, else every so many-th of them.
+/// The steps of a sweep: 0, 1, 2 … with `SHMCOMM_TEST_ALL`, else 0, `every`, 2 `every` …
 pub fn spread(every: usize) -> impl Iterator<Item = u64> {
     (0..).step_by(if all() { 1 } else { every })
 }
 
-/// What a call returns, and how long it takes.
+/// The result of a call, and its duration.
 pub fn timed<T>(call: impl FnOnce() -> T) -> (T, Duration) {
     let begin = Instant::now();
     let result = call();
     (result, begin.elapsed())
 }
 
-/// Measures until one measurement is within the limit; what that one returned.
+/// Measures until one measurement is within the limit. Returns its result.
 ///
-/// A busy machine spoils a measurement now and then. Repeating it keeps the limit what the library
-/// promises; a wider limit would test nothing.
+/// A busy machine spoils a measurement now and then. The measurement is repeated, so that the limit
+/// can stay the one that the library promises.
 pub fn within<T>(limit: Duration, attempts: u32, mut measure: impl FnMut() -> (T, Duration)) -> T {
     let mut times = Vec::new();
     for _ in 0..attempts {
@@ -43,7 +44,7 @@ pub fn median(mut times: Vec<Duration>) -> Duration {
     times[times.len() / 2]
 }
 
-/// Shows every few seconds that a long test goes on.
+/// Shows every few seconds that a long test still runs.
 pub struct Progress {
     what: String,
     shown: Instant,

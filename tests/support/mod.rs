@@ -1,5 +1,5 @@
-//! What the black-box tests share: the library as a C programmer gets it, C programs built against
-//! it, and keys of a test's own.
+//! Helpers of the black-box tests: the library as a C programmer gets it, C programs linked with
+//! it, and unique keys.
 #![allow(dead_code, unused_imports)]
 
 pub mod channel;
@@ -27,14 +27,14 @@ pub use program::{Link, build, cc, once, preload, program, source};
 pub const TEMPORARY: &str = env!("CARGO_TARGET_TMPDIR");
 pub const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 
-/// The library that `cargo build --release` leaves, built into a target directory of the tests' own,
-/// under the linker's proof that nothing in it panics.
+/// The library of `cargo build --release`, built into the tests' own target directory. The linker
+/// proves that nothing in it panics.
 pub fn library() -> &'static Path {
     static DIRECTORY: OnceLock<PathBuf> = OnceLock::new();
     DIRECTORY.get_or_init(|| build_library("library", &[]))
 }
 
-/// Builds the library into its own target directory; the directory that holds it.
+/// Builds the library into its own target directory. Returns the directory that holds it.
 pub fn build_library(target: &str, profile: &[(&str, &str)]) -> PathBuf {
     let target = Path::new(TEMPORARY).join(target);
     let cargo = env::var_os("CARGO").unwrap_or("cargo".into());
@@ -64,10 +64,9 @@ pub fn run(command: &mut Command) -> Output {
     output
 }
 
-/// Says on stderr that a test, or a part of it, does not run here.
+/// Reports on stderr that a test, or a part of it, does not run here.
 ///
-/// A lack of a tool fails instead where `SHMCOMM_TEST_ALL` is set, as it is in continuous
-/// integration.
+/// With `SHMCOMM_TEST_ALL`, which continuous integration sets, a missing tool is a failure.
 pub fn skip_without(tool: &str) {
     assert!(!all(), "{tool} is not installed");
     skip(&format!("{tool} is not installed"));
@@ -79,7 +78,7 @@ pub fn skip(reason: &str) {
     let _ = writeln!(io::stderr(), "SKIPPED {test}: {reason}");
 }
 
-/// Whether a program can be found; otherwise the test skips what needs it.
+/// Whether a program is installed. If it is not, reports that the test skips a part.
 pub fn has(tool: &str) -> bool {
     let found = is_installed(tool);
     if !found {
@@ -93,7 +92,7 @@ pub fn is_installed(tool: &str) -> bool {
         .any(|directory| directory.join(tool).is_file())
 }
 
-/// Builds the C `comm.c` as a shared library, for keys made from this path.
+/// Builds the C `comm.c` as a shared library, for keys of this path.
 pub fn build_reference(path: &Path, library: &Path) {
     // Debugging information is for abidiff.
     run(cc()
@@ -112,8 +111,8 @@ pub fn build_reference(path: &Path, library: &Path) {
     let _ = std::os::unix::fs::symlink(library, library.with_extension("so.0"));
 }
 
-/// A directory of a test's own, whose files make keys of its own. When the test ends, however it
-/// ends, the directory is gone, and so are the segments of those keys.
+/// A unique directory, whose files have unique keys. The directory and the segments of those keys
+/// are removed when the test ends, also if the test fails.
 pub struct Sandbox(PathBuf);
 
 impl Sandbox {
@@ -123,7 +122,7 @@ impl Sandbox {
         Self::below(&sandboxes, "")
     }
 
-    /// One that other users can reach, which a clone in somebody's home may not be.
+    /// A sandbox that other users can reach, unlike a clone in a home directory.
     pub fn for_all_users() -> Self {
         let everybody = |path: &Path| {
             let mode = |path: &Path| Some(fs::metadata(path).ok()?.permissions().mode());
@@ -166,7 +165,7 @@ impl Sandbox {
         ftok(&self.0, 0x66)
     }
 
-    /// The segments of all keys that the directory makes.
+    /// The segments of all keys of the directory.
     pub fn segments(&self) -> Vec<Segment> {
         segments_of(&self.0)
     }
@@ -174,7 +173,7 @@ impl Sandbox {
     /// A program with this directory as the path of its key.
     pub fn command(&self, program: impl AsRef<OsStr>) -> Command {
         let mut command = Command::new(program);
-        // Cargo's would go before the place that the program was linked for.
+        // Cargo sets this variable, which would override the program's rpath.
         command.env_remove("LD_LIBRARY_PATH");
         for (name, _) in env::vars_os() {
             if name.as_bytes().starts_with(b"COMM_") {
@@ -192,15 +191,15 @@ impl Drop for Sandbox {
     }
 }
 
-/// Removes what tests left that were killed.
+/// Removes the sandboxes of killed tests.
 fn sweep(sandboxes: &Path, prefix: &str) {
-    for left in left_behind(sandboxes, prefix) {
+    for left in of_killed_tests(sandboxes, prefix) {
         clear(&left);
     }
 }
 
-/// The files whose names are the prefix and the pid of a process that has ended.
-fn left_behind(directory: &Path, prefix: &str) -> Vec<PathBuf> {
+/// The files whose names are the prefix and the pid of an exited process.
+fn of_killed_tests(directory: &Path, prefix: &str) -> Vec<PathBuf> {
     let entries = fs::read_dir(directory).into_iter().flatten().flatten();
     let left = entries.filter(|entry| {
         let name = entry.file_name().to_string_lossy().into_owned();
@@ -215,7 +214,7 @@ fn left_behind(directory: &Path, prefix: &str) -> Vec<PathBuf> {
     left.map(|entry| entry.path()).collect()
 }
 
-/// A POSIX name of a test's own; when the test ends, however it ends, there is no such object.
+/// A unique POSIX name. Its object is removed when the test ends, also if the test fails.
 pub struct ObjectName(PathBuf);
 
 impl ObjectName {
@@ -223,15 +222,15 @@ impl ObjectName {
         const PREFIX: &str = "shmcomm-test-";
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let directory = Path::new("/dev/shm");
-        for left in left_behind(directory, PREFIX) {
+        for left in of_killed_tests(directory, PREFIX) {
             let _ = fs::remove_file(left);
         }
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
-        // Of one width, so that no name is the beginning of another.
+        // Of one width, so that no name is a prefix of another.
         Self(directory.join(format!("{PREFIX}{}-{number:04}", std::process::id())))
     }
 
-    /// The file that the object is.
+    /// The file of the object.
     pub fn path(&self) -> &Path {
         &self.0
     }
@@ -281,7 +280,7 @@ pub fn ftok(path: &Path, id: i32) -> libc::key_t {
 pub struct Segment {
     pub key: libc::key_t,
     pub id: i32,
-    /// Permission bits, and 01000 where it is removed but still attached.
+    /// Permission bits, and 01000 if it is removed but still attached.
     pub mode: u32,
     pub size: u64,
     pub creator: i32,

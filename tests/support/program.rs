@@ -52,7 +52,7 @@ pub fn build(command: &mut Command, link: Link<'_>, program: &Path) -> PathBuf {
         command.arg(format!("-Wl,-rpath,{}", directory.display()));
     }
     run(command);
-    // Other users may be meant to run it, whatever the umask.
+    // Other users may run it, whatever the umask is.
     fs::set_permissions(program, Permissions::from_mode(0o755)).unwrap();
     program.to_owned()
 }
@@ -66,7 +66,7 @@ pub fn program(name: &str, flags: &[&str], link: Link<'_>) -> PathBuf {
     })
 }
 
-/// A library to preload, which stands before the C library in some calls.
+/// A library to preload, which interposes some calls of the C library.
 pub fn preload(name: &str) -> PathBuf {
     once(name, |path| {
         let mut cc = cc();
@@ -76,7 +76,7 @@ pub fn preload(name: &str) -> PathBuf {
     })
 }
 
-/// A file that all tests of a run use. Another run at the same time may replace it by its own.
+/// A file that all tests of a run use. Another run at the same time may replace it with its own.
 pub fn once(name: &str, make: impl FnOnce(&Path)) -> PathBuf {
     type Files = BTreeMap<String, Arc<OnceLock<PathBuf>>>;
     static FILES: Mutex<Files> = Mutex::new(Files::new());

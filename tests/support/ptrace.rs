@@ -4,7 +4,7 @@ use std::os::unix::process::CommandExt;
 use std::process::{Child, Command};
 use std::{io, mem};
 
-/// Between which moments the process is stopped.
+/// The moments at which a traced process stops.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub enum Step {
     /// Before and after each system call.
@@ -13,9 +13,10 @@ pub enum Step {
     Instruction,
 }
 
-/// Starts a process, lets it make so many steps, and kills it there; whether it had ended before.
+/// Starts a process, lets it make this many steps, and kills it. Returns whether it had exited
+/// before.
 ///
-/// It must be called from a thread that makes no other children meanwhile.
+/// The calling thread must create no other children meanwhile.
 pub fn kill_after(command: &mut Command, steps: u64, step: Step) -> io::Result<bool> {
     trace_me(command);
     let mut child = command.spawn()?;
@@ -39,22 +40,22 @@ pub fn kill_after(command: &mut Command, steps: u64, step: Step) -> io::Result<b
     Ok(false)
 }
 
-/// Starts a process, lets it run to the first SIGUSR1 it sends itself, then so many instructions
-/// further, and kills it there; whether it had come to a second SIGUSR1, or to its end, before.
+/// Starts a process, lets it run until it sends itself SIGUSR1 and this many instructions further,
+/// and kills it. Returns whether it had sent a second SIGUSR1 or exited before.
 ///
-/// It must be called from a thread that waits for no other children meanwhile.
+/// The calling thread must wait for no other children meanwhile.
 pub fn kill_between(command: &mut Command, instructions: u64) -> io::Result<bool> {
     stop_between(command, instructions, || {})
 }
 
-/// As [`kill_between`], so many instructions behind the start or end of a system call: the process
-/// runs to it at full speed.
-pub fn kill_behind(command: &mut Command, stops: u64, instructions: u64) -> io::Result<bool> {
+/// Same as [`kill_between`], with the instructions counted from a start or end of a system call.
+/// The process runs to that stop at full speed.
+pub fn kill_after_stops(command: &mut Command, stops: u64, instructions: u64) -> io::Result<bool> {
     let mut traced = Traced::start(command)?;
     Ok(!traced.run(stops)? || !traced.steps(instructions)?)
 }
 
-/// As [`kill_between`], and before it kills the process it does something while that is stopped.
+/// Same as [`kill_between`], but calls `meanwhile` before the kill, while the process is stopped.
 pub fn stop_between(
     command: &mut Command,
     instructions: u64,
@@ -68,9 +69,9 @@ pub fn stop_between(
     Ok(false)
 }
 
-/// How many instructions a process makes between two SIGUSR1 that it sends itself, from so many
-/// starts and ends of system calls on; `None` if there are fewer.
-pub fn count_behind(command: &mut Command, stops: u64) -> io::Result<Option<u64>> {
+/// The number of instructions that a process makes after this many starts and ends of system calls,
+/// between the two SIGUSR1 that it sends itself; `None` if there are fewer stops.
+pub fn count_after_stops(command: &mut Command, stops: u64) -> io::Result<Option<u64>> {
     let mut traced = Traced::start(command)?;
     if !traced.run(stops)? {
         return Ok(None);
@@ -82,7 +83,7 @@ pub fn count_behind(command: &mut Command, stops: u64) -> io::Result<Option<u64>
     Ok(Some(instructions))
 }
 
-/// A process that is traced, and killed when this is dropped.
+/// A traced process, which is killed when this value is dropped.
 struct Traced {
     child: Child,
     _core: OneCore,
@@ -95,13 +96,13 @@ impl Drop for Traced {
     }
 }
 
-/// The calling thread, and what it starts, stays on the core where it is: a step then takes a tenth
-/// of the time, since no other core has to be woken.
+/// Keeps the calling thread and its children on their core. A step then takes a tenth of the time,
+/// because no other core has to be woken.
 struct OneCore(libc::cpu_set_t);
 
 impl OneCore {
     fn new() -> io::Result<Self> {
-        // SAFETY: zeros are a set, which is of this size.
+        // SAFETY: all zeros are a valid set, of this size.
         unsafe {
             let (mut allowed, mut only): (libc::cpu_set_t, _) = (mem::zeroed(), mem::zeroed());
             checked(libc::sched_getaffinity(
@@ -145,12 +146,12 @@ impl Traced {
         Ok(traced)
     }
 
-    /// Lets it make so many instructions; whether it has come to neither SIGUSR1 nor its end.
+    /// Lets it make this many instructions. Returns whether it has neither sent SIGUSR1 nor exited.
     fn steps(&mut self, instructions: u64) -> io::Result<bool> {
         self.stops(libc::PTRACE_SINGLESTEP, instructions)
     }
 
-    /// Lets it run to so many starts and ends of system calls; likewise.
+    /// Lets it run to this many starts and ends of system calls. Returns the same as `steps`.
     fn run(&mut self, stops: u64) -> io::Result<bool> {
         self.stops(libc::PTRACE_SYSCALL, stops)
     }
@@ -164,8 +165,8 @@ impl Traced {
         Ok(true)
     }
 
-    /// Lets it go on, without the signal it stopped by; whether it stops by SIGUSR1, or `None` if it
-    /// ends.
+    /// Resumes it without the signal that stopped it. Returns whether SIGUSR1 stops it next; `None`
+    /// if it exits.
     fn go_on(&mut self, request: libc::c_uint) -> io::Result<Option<bool>> {
         let pid = self.child.id() as libc::pid_t;
         // SAFETY: the child is stopped, and traced by this thread.
@@ -177,8 +178,8 @@ impl Traced {
     }
 }
 
-/// Has the process stop when it has become another program, whose C library moves bytes without the
-/// repeating instructions that would each count as thousands.
+/// Makes the process stop after its exec. Its C library then moves bytes without `rep`
+/// instructions, each of which would count as thousands of steps.
 fn trace_me(command: &mut Command) {
     const NEVER: &str = "0x7fffffff";
 
@@ -197,7 +198,7 @@ fn trace_me(command: &mut Command) {
     }
 }
 
-/// The signal by which a child has stopped; `None` if it has ended.
+/// Waits for a child. Returns the signal that stopped it; `None` if it exited.
 fn wait_for_stop(child: &mut Child) -> io::Result<Option<i32>> {
     let mut status = 0;
     let pid = child.id() as libc::pid_t;

@@ -1,4 +1,4 @@
-//! The driver of `segment.c`, and what tests of segments check with it.
+//! The driver of `segment.c`, and checks with it.
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
@@ -27,17 +27,17 @@ impl SegmentDriver {
         Self(Driver::build("segment.c", Link::Static))
     }
 
-    /// One that gets the shared library, before which another one can be preloaded.
+    /// A driver linked with the shared library, so that another library can be preloaded.
     pub fn shared() -> Self {
         Self(Driver::build("segment.c", Link::Shared))
     }
 
-    /// One that other users can run.
+    /// A driver that other users can run.
     pub fn for_all_users() -> Self {
         Self(Driver::build_for_all_users("segment.c"))
     }
 
-    /// The names of the kinds that have lasting ones.
+    /// A name of each kind whose names outlive their processes.
     pub fn names(&self) -> [String; 3] {
         [self.sysv(), self.posix(), self.file()]
     }
@@ -46,7 +46,7 @@ impl SegmentDriver {
         self.command(arguments).output().unwrap()
     }
 
-    /// Starts a process and waits until it has come to `pause`; what it printed before.
+    /// Starts a process and waits until it reaches `pause`. Returns it and its output.
     pub fn start(&self, arguments: &[&str]) -> (Child, String) {
         start(&mut self.command(arguments))
     }
@@ -91,7 +91,7 @@ pub fn start(command: &mut Command) -> (Child, String) {
     panic!("no pause, but {before:?}");
 }
 
-/// A process that uses the object until it is dropped; what it printed before.
+/// Starts a process that uses the object until it is dropped. Returns it and its output.
 pub fn user(driver: &Driver, arguments: &[&str]) -> (Child, String) {
     let (child, before) = start(&mut driver.command(&[arguments, &["pause"]].concat()));
     (child, before.trim_end().to_owned())
@@ -110,9 +110,9 @@ pub fn temporary_names(directory: &Path) -> BTreeSet<OsString> {
         .collect()
 }
 
-/// Checks that a directory has no temporary name that was not there `before`.
+/// Asserts that a directory has no temporary name that is not in `before`.
 ///
-/// Other tests have some in `/dev/shm` for a moment.
+/// It waits up to ten seconds, because other tests have temporary names in `/dev/shm` for a moment.
 pub fn assert_no_new_temporary_names(before: &BTreeSet<OsString>, directory: &Path) {
     let mut left = Vec::new();
     for _ in 0..500 {
@@ -123,5 +123,5 @@ pub fn assert_no_new_temporary_names(before: &BTreeSet<OsString>, directory: &Pa
         }
         thread::sleep(Duration::from_millis(20));
     }
-    panic!("left: {left:?}");
+    panic!("temporary names: {left:?}");
 }

@@ -1,4 +1,5 @@
-//! What a channel promises while everybody lives: order, wholeness, who may hold an end.
+//! The promises of a channel while all processes live: order, whole messages, the holders of its
+//! ends.
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -69,7 +70,7 @@ fn messages_are_written_and_read_in_place() {
 }
 
 #[test]
-fn a_channel_holds_what_it_says() {
+fn a_channel_holds_its_whole_capacity() {
     let driver = ChannelDriver::new();
     for name in driver.names() {
         let longest = (4096 - 16).to_string();
@@ -116,7 +117,7 @@ fn a_channel_holds_what_it_says() {
 }
 
 #[test]
-fn either_side_may_come_first_and_make_it() {
+fn either_side_may_open_first_and_create_the_channel() {
     let driver = ChannelDriver::new();
     for name in driver.names() {
         for (first, second) in [("sc", "rc"), ("rc", "sc")] {
@@ -146,7 +147,7 @@ fn either_side_may_come_first_and_make_it() {
 }
 
 #[test]
-fn capacity_is_as_asked_or_larger() {
+fn the_capacity_is_as_requested_or_larger() {
     let driver = ChannelDriver::new();
     for name in driver.names() {
         let made = driver.run(&["open", &name, "5000", "sc", "0600", "stat"]);
@@ -167,7 +168,7 @@ fn capacity_is_as_asked_or_larger() {
 }
 
 #[test]
-fn an_end_is_held_by_one_or_shared() {
+fn an_end_has_one_holder_or_is_shared() {
     let driver = ChannelDriver::new();
     for name in driver.names() {
         for side in ["s", "r"] {
@@ -180,7 +181,7 @@ fn an_end_is_held_by_one_or_shared() {
             assert_eq!(open(side), busy);
             assert_eq!(open(&shared), busy);
             holder.child.0.kill().unwrap();
-            // Free at once, though the dead one is not reaped yet.
+            // The end is free at once, although its dead holder is not reaped yet.
             let begin = Instant::now();
             while open(side) == busy {
                 assert!(begin.elapsed() < Duration::from_millis(200));
@@ -212,7 +213,7 @@ fn a_dead_holders_end_is_free_although_its_child_lives() {
 
 /// A child that was forked and has not run yet still has its dead parent's file open.
 #[test]
-fn a_dead_holders_end_is_waited_for_until_its_child_has_run() {
+fn an_opener_waits_for_a_dead_holders_end_until_its_child_has_run() {
     let driver = ChannelDriver::new();
     let name = &driver.object.name();
     for side in ["sc", "rc"] {
@@ -238,7 +239,7 @@ fn a_dead_holders_end_is_waited_for_until_its_child_has_run() {
 }
 
 #[test]
-fn a_child_cannot_use_an_inherited_handle_but_its_own() {
+fn a_child_may_not_use_an_inherited_handle_but_may_open_its_own() {
     let driver = ChannelDriver::new();
     let name = &driver.object.name();
     let refused = |call| failed(call, libc::EPERM);
@@ -261,7 +262,7 @@ fn a_child_cannot_use_an_inherited_handle_but_its_own() {
     assert_eq!(output, format!("open: ok\n{calls}close: ok\nopen: ok\n"));
 }
 
-/// A child of a bare clone(2) runs no handler of fork.
+/// A child of a bare clone(2) runs no fork handlers.
 #[test]
 fn a_child_of_clone_is_refused_too() {
     let driver = ChannelDriver::new();
@@ -311,7 +312,7 @@ fn several_share_an_end_and_nothing_is_lost() {
 }
 
 #[test]
-fn what_is_no_channel_is_refused() {
+fn an_object_that_is_no_channel_is_refused() {
     let driver = ChannelDriver::new();
     let name = &driver.object.name();
     for (flags, errno) in [
@@ -350,7 +351,7 @@ fn what_is_no_channel_is_refused() {
 }
 
 #[test]
-fn a_fork_in_another_thread_takes_no_end_along() {
+fn a_fork_in_another_thread_inherits_no_end() {
     let driver = Driver::build("forks.c", Link::Static);
     assert_eq!(driver.run(&[&driver.posix(), "2000"]), "");
 }

@@ -1,4 +1,4 @@
-//! A forked child closes a channel that it has inherited, and nothing else.
+//! A forked child closes a channel that it has inherited, and no other file.
 
 use crate::support::Link;
 use crate::support::driver::Driver;

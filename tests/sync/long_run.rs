@@ -1,7 +1,8 @@
-//! Two processes hold a long conversation while either is killed every few milliseconds: every
-//! message comes, once, in order, as it was sent.
+//! Two processes exchange messages while one of them is killed every few milliseconds. Each message
+//! arrives once, in order, as it was sent.
 //!
-//! Four seconds; half a minute with `SHMCOMM_TEST_ALL`, or as many as `SHMCOMM_LONG_RUN_SECONDS` says.
+//! The test takes four seconds, with `SHMCOMM_TEST_ALL` half a minute, or the seconds in
+//! `SHMCOMM_LONG_RUN_SECONDS`.
 
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
@@ -71,7 +72,7 @@ fn xorshift(seed: u64) -> impl FnMut() -> u64 {
     }
 }
 
-/// Kills a side, and only then starts the next one.
+/// Kills a side, and starts the next one after its death.
 fn start_after(victim: &mut Side, start: impl FnOnce() -> Side) -> Side {
     victim.0.kill().unwrap();
     victim.0.wait().unwrap();

@@ -1,4 +1,4 @@
-//! Semaphores as a C program has them: events, waits that a signal handler ends, wake-ups.
+//! Semaphores as a C program uses them: events, waits that a signal handler ends, wake-ups.
 
 use std::io::{BufRead, BufReader};
 use std::path::Path;
@@ -53,12 +53,13 @@ fn failed(call: &str, errno: i32) -> String {
 }
 
 #[test]
-fn events_stay_when_their_process_ends() {
+fn events_stay_when_their_process_exits() {
     let driver = Driver::new();
     let name = driver.name();
     let made = driver.run(&["open", &name, "2", "cxe", "post", "value"]);
     assert_eq!(made, "open: 0\npost: 0\nvalue: 3\n");
-    // Also without the flag and without SHMC_CREATE it counts events, and its value is its own.
+    // An existing semaphore counts events also for an open without the flag. The open's value is
+    // ignored.
     for flags in ["", "e", "ce"] {
         let taken = driver.run(&["open", &name, "9", flags, "wait", "0"]);
         assert_eq!(taken, "open: 0\nwait: 0\n", "{flags}");
@@ -91,7 +92,7 @@ fn events_of_one_process_end_the_waits_of_another() {
     assert_eq!((next(), next()), ("open: 0".into(), "pause".into()));
     std::io::Write::write_all(waiter.0.stdin.as_mut().unwrap(), b"\n").unwrap();
     for _ in 0..2 {
-        // This process ends at once, which must not take its event back.
+        // This process exits at once. Its event must stay.
         assert_eq!(
             driver.run(&["open", &name, "0", "e", "post"]),
             "open: 0\npost: 0\n"
@@ -102,7 +103,7 @@ fn events_of_one_process_end_the_waits_of_another() {
 }
 
 #[test]
-fn what_the_dead_had_taken_is_given_back_without_the_flag_alone() {
+fn a_death_returns_units_but_not_events() {
     let driver = Driver::new();
     let name = driver.name();
     for (flags, left) in [("cx", "value: 1\n"), ("cxe", "value: 0\n")] {
@@ -114,7 +115,7 @@ fn what_the_dead_had_taken_is_given_back_without_the_flag_alone() {
 }
 
 #[test]
-fn a_kind_is_refused_where_it_is_another() {
+fn the_other_kind_of_semaphore_is_refused() {
     let driver = Driver::new();
     let name = driver.name();
     assert_eq!(driver.run(&["open", &name, "1", "cx"]), "open: 0\n");
@@ -129,7 +130,7 @@ fn a_kind_is_refused_where_it_is_another() {
 }
 
 #[test]
-fn a_signal_handler_ends_a_wait_by_a_handle_that_asked_for_it() {
+fn a_signal_handler_ends_the_wait_of_an_interruptible_handle() {
     let driver = Driver::new();
     let name = driver.name();
     for flags in ["cxi", "cxei"] {
@@ -148,7 +149,7 @@ fn a_signal_handler_ends_a_wait_by_a_handle_that_asked_for_it() {
         output,
         format!("open: 0\n{}", failed("wait", libc::ETIMEDOUT))
     );
-    // It is no wait where there is one to take.
+    // A call that finds an event does not wait, so no signal ends it.
     let taken = [
         "open",
         &name,

@@ -1,7 +1,9 @@
 //! A process that is killed at any instruction of any call leaves a channel that the next process
-//! uses at once: nothing lost whose send had returned, nothing doubled but what was being received.
+//! uses at once. No message is lost after its send has returned. Only the message that was being
+//! received may arrive twice.
 //!
-//! At every instruction with `SHMCOMM_TEST_ALL`, otherwise at samples spread over the call.
+//! With `SHMCOMM_TEST_ALL` the tests kill at every instruction, otherwise at samples spread over
+//! the call.
 
 use std::io::{BufRead, BufReader};
 use std::process::Stdio;
@@ -16,21 +18,21 @@ use crate::support::{Child, Link, Progress, Sandbox, timed};
 
 /// A call during which a process is killed, at each instruction in turn.
 struct Killed {
-    /// What another process has done before.
+    /// Arguments of a process that runs before the victim.
     before: &'static str,
-    /// What the victim does; the mark is before the call.
+    /// Arguments of the victim, with the mark before the call.
     victim: &'static str,
-    /// What must be there after it, in order.
+    /// Messages that must arrive afterwards, in order.
     kept: &'static [&'static str],
-    /// What may be there before the others or after them, since the call had not returned.
+    /// The message that may arrive or not, because the call had not returned.
     open: Open,
 }
 
 #[derive(Clone, Copy)]
 enum Open {
-    /// The message being sent comes last, if at all.
+    /// The message being sent arrives last, if at all.
     Sending(&'static str),
-    /// The message being received comes first, if it comes again.
+    /// The message being received arrives first, if it arrives again.
     Receiving(&'static str),
     Nothing,
 }
@@ -66,8 +68,12 @@ fn kill_at_each_instruction(what: &str, killed: &Killed, shared: bool) {
         driver.remove();
         if returned {
             match killed.open {
-                Open::Sending(_) => assert!(there, "{what}: sent, and lost: {output}"),
-                Open::Receiving(_) => assert!(!there, "{what}: received, and there again"),
+                Open::Sending(_) => {
+                    assert!(there, "{what}: the message was sent and lost: {output}")
+                }
+                Open::Receiving(_) => {
+                    assert!(!there, "{what}: the message was received and arrives again")
+                }
                 Open::Nothing => {}
             }
         }
@@ -83,7 +89,7 @@ fn kill_at_each_instruction(what: &str, killed: &Killed, shared: bool) {
         kills += 1;
         *if there { &mut with } else { &mut without } += 1;
     }
-    // The moment lies inside, and not at either end.
+    // The store that decides lies inside the call, not at its start or end.
     let least = if support::all() {
         50
     } else {
@@ -93,7 +99,7 @@ fn kill_at_each_instruction(what: &str, killed: &Killed, shared: bool) {
     if !matches!(killed.open, Open::Nothing) {
         assert!(
             with > 0 && without > 0,
-            "{what}: {with} with, {without} without"
+            "{what}: {with} with the message, {without} without it"
         );
     }
     let total = TOTAL.fetch_add(kills, Ordering::Relaxed) + kills;
@@ -169,13 +175,13 @@ killed_in! {
     };
 }
 
-/// Kills a sender at each instruction while its receiver sleeps: it gets what was sent, and what the
-/// next sender sends.
+/// Kills a sender at each instruction while its receiver sleeps. The receiver gets the messages of
+/// this sender and of the next one.
 #[test]
-fn send_to_one_that_sleeps() {
+fn killed_while_it_sends_to_a_sleeping_receiver() {
     let driver = Survivors::new();
     let mut kills = 0;
-    let mut progress = Progress::new("send to one that sleeps");
+    let mut progress = Progress::new("send to a sleeping receiver");
     for instructions in support::spread(EVERY) {
         progress.at(format_args!("instruction {instructions}"));
         let receive = "open NAME 4096 rc 0600 pause recv 5000 recv 5000 recv 5000 recv 5000";
@@ -190,7 +196,7 @@ fn send_to_one_that_sleeps() {
             driver.output("open NAME 0 s 0 send next 0 send last 0"),
             "open: ok\nsend: ok\nsend: ok\n"
         );
-        // On a busy machine the next sender may come after the receiver has noticed the death.
+        // On a busy machine the receiver may notice the death before the next sender opens.
         let noticed = failed("recv", libc::EPIPE);
         let mut next = || {
             let mut lines = (&mut lines).map(Result::unwrap);
@@ -211,7 +217,7 @@ fn send_to_one_that_sleeps() {
         kills += 1;
     }
     assert!(kills > 50 / EVERY, "{kills} kills");
-    println!("send to one that sleeps: killed at {kills} instructions");
+    println!("send to a sleeping receiver: killed at {kills} instructions");
 }
 
 /// Stops a sender at each instruction of a send: its receiver neither hangs nor sees half a message.
@@ -255,9 +261,9 @@ fn stopped_while_it_sends() {
     }
 }
 
-/// What a process had taken of a semaphore is there again, at whatever instruction it is killed.
+/// The kernel returns the unit of a process that is killed at any instruction of a semaphore call.
 #[test]
-fn killed_with_a_semaphore() {
+fn killed_while_it_holds_a_semaphore() {
     let sandbox = Sandbox::new();
     let program = support::program("semaphore-holder.c", &["-O2"], Link::Static);
     let name = format!("sysv:{}#1", sandbox.path().display());

@@ -1,4 +1,5 @@
-//! A process that is killed at any system call or instruction of open or close leaves a channel, or none.
+//! A process that is killed at any system call or instruction of open or close leaves a usable
+//! channel or none.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -7,12 +8,12 @@ use std::time::Duration;
 
 use super::survivors::{NEXT, Survivors, at_once, received};
 use crate::support;
-use crate::support::ptrace::{Step, count_behind, kill_after, kill_behind};
+use crate::support::ptrace::{Step, count_after_stops, kill_after, kill_after_stops};
 use crate::support::segment::assert_no_new_temporary_names;
 use crate::support::{Progress, timed};
 
 #[test]
-fn open_and_close_at_each_system_call() {
+fn killed_at_each_system_call_of_open_and_close() {
     let driver = Survivors::new();
     let make = "open NAME 4096 sc 0600 send one 0 close";
     for steps in 0.. {
@@ -27,67 +28,67 @@ fn open_and_close_at_each_system_call() {
             break;
         }
     }
-    // Those of unpublished objects, on a file system without unnamed files.
+    // /dev/shm has unnamed files, so no creator needs a temporary name.
     assert_no_new_temporary_names(&BTreeSet::new(), Path::new("/dev/shm"));
 }
 
 const OPEN: &str = "mark open NAME 4096 sc 0600";
 
-/// Kills who opens, so many instructions behind the start or end of a system call; whether it had
-/// opened before.
+/// Kills an opener this many instructions after a start or end of a system call. Returns whether it
+/// had opened the channel before.
 fn killed_in_open(driver: &Survivors, stops: u64, further: u64) -> bool {
     at_once(|| {
         let mut victim = driver.process(OPEN);
-        let ended = kill_behind(victim.stdout(Stdio::null()), stops, further).unwrap();
+        let ended = kill_after_stops(victim.stdout(Stdio::null()), stops, further).unwrap();
         (ended, assert_usable(driver, stops, false))
     })
 }
 
 #[test]
-fn open_behind_each_system_call() {
+fn killed_after_each_system_call_of_open() {
     let driver = Survivors::new();
     let mut progress = Progress::new("open");
     for stops in 0.. {
         progress.at(format_args!("{stops} starts and ends of system calls"));
-        // About 300 instructions lie between two of them.
+        // About 300 instructions lie between two stops.
         killed_in_open(&driver, stops, 20 + stops * 61 % 280);
         if killed_in_open(&driver, stops, 0) {
             assert!(stops > 20, "{stops}");
             break;
         }
     }
-    // Those of unpublished objects, on a file system without unnamed files.
+    // /dev/shm has unnamed files, so no creator needs a temporary name.
     assert_no_new_temporary_names(&BTreeSet::new(), Path::new("/dev/shm"));
 }
 
 #[test]
-fn open_at_instructions_spread_over_it() {
+fn killed_at_instructions_spread_over_open() {
     const KILLS: u64 = 2000;
     const THREADS: u64 = 4;
 
     if !support::all() {
         return support::skip("2000 kills take half a minute: set SHMCOMM_TEST_ALL=1");
     }
-    // How many instructions there are behind each start and end of a system call.
+    // The number of instructions that follow each start and end of a system call.
     let driver = Survivors::new();
-    let behind: Vec<u64> = (0..)
+    let following: Vec<u64> = (0..)
         .map_while(|stops| {
-            let count = count_behind(driver.process(OPEN).stdout(Stdio::null()), stops);
+            let count = count_after_stops(driver.process(OPEN).stdout(Stdio::null()), stops);
             driver.remove();
             count.unwrap()
         })
         .collect();
-    let all = behind[0];
-    assert!(all > 1000 && behind.len() > 20, "{behind:?}");
+    let all = following[0];
+    assert!(all > 1000 && following.len() > 20, "{following:?}");
 
     let kill = |driver: &Survivors, instruction: u64| {
-        let stops = behind
+        let stops = following
             .iter()
-            .rposition(|&behind| all.saturating_sub(behind) <= instruction)
+            .rposition(|&following| all.saturating_sub(following) <= instruction)
             .unwrap();
-        let further = instruction - all.saturating_sub(behind[stops]);
+        let further = instruction - all.saturating_sub(following[stops]);
         let ended = killed_in_open(driver, stops as u64, further);
-        // Not every process takes exactly as many.
+        // The number of instructions differs a little between processes.
         let near_the_end = instruction > all / 100 * 98;
         assert!(!ended || near_the_end, "{instruction} of {all}");
     };
@@ -104,11 +105,12 @@ fn open_at_instructions_spread_over_it() {
         }
     });
     println!("open: killed at {KILLS} of {all} instructions");
-    // Those of unpublished objects, on a file system without unnamed files.
+    // /dev/shm has unnamed files, so no creator needs a temporary name.
     assert_no_new_temporary_names(&BTreeSet::new(), Path::new("/dev/shm"));
 }
 
-/// After who makes a channel was killed, the next one makes or opens it, and goes on: in what time.
+/// After a creator was killed, the next process creates or opens the channel and uses it. Returns
+/// the time that this takes.
 fn assert_usable(driver: &Survivors, steps: u64, had_sent: bool) -> Duration {
     let (output, took) = timed(|| driver.output(&NEXT.replace("FLAGS", "")));
     match received(&output).as_slice() {

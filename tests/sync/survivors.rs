@@ -1,4 +1,4 @@
-//! What the tests of survival ask of the processes that come after a killed one.
+//! Processes that use a channel after another one was killed.
 
 use std::ops::Deref;
 use std::process::Command;
@@ -24,7 +24,7 @@ impl Survivors {
         Self(Driver::build("channel.c", Link::Static))
     }
 
-    /// These arguments, with the object's name.
+    /// A process with these arguments, in which NAME stands for the object's name.
     pub fn process(&self, words: &str) -> Command {
         let words = words.replace("NAME", &self.posix());
         self.command(&words.split(' ').collect::<Vec<_>>())
@@ -40,11 +40,12 @@ impl Survivors {
     }
 }
 
-/// What a fresh process receives, with nothing to wait for, and that it can go on.
+/// Arguments of a fresh process: it receives all messages without a wait, then sends one and
+/// receives it.
 pub const NEXT: &str = "open NAME 4096 rcFLAGS 0600 recv 0 recv 0 recv 0 recv 0 close \
     open NAME 0 sFLAGS 0 send next 0 close open NAME 0 rFLAGS 0 recv 0 recv 0";
 
-/// The messages that it received, the last of them its own.
+/// The messages that this process received; the last one is its own.
 pub fn received(output: &str) -> Vec<&str> {
     assert_eq!(output.matches("open: ok\n").count(), 3, "{output}");
     assert!(output.contains("send: ok\n"), "{output}");
@@ -54,10 +55,10 @@ pub fn received(output: &str) -> Vec<&str> {
         .collect()
 }
 
-/// Attempts what the next process must have done within 200 ms.
+/// Makes attempts until the next process is done within 200 ms.
 pub fn at_once<T>(attempt: impl FnMut() -> (T, Duration)) -> T {
     support::within(Duration::from_millis(200), 5, attempt)
 }
 
-/// Between two samples of a sweep that does not take every instruction.
+/// The distance of two samples of a sweep, in instructions.
 pub const EVERY: usize = 16;

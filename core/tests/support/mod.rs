@@ -1,4 +1,4 @@
-//! Processes that are killed at chosen moments, and what else the tests of `core` share.
+//! Helpers of the tests of `core`: processes that are killed at chosen moments, and measured waits.
 #![allow(dead_code, unused_imports)]
 
 use std::io;

@@ -66,8 +66,8 @@ fn section(root: &Path, file: &str, documentation_style: DocumentationStyle) -> 
     lines.collect::<Vec<_>>().join("\n")
 }
 
-/// The line, with the constant that it defines as the source has it: cbindgen turns hexadecimal
-/// numbers into decimal ones.
+/// The line, with its constant written as in the source: cbindgen turns hexadecimal numbers into
+/// decimal ones.
 fn as_written(line: &str, source: &str) -> String {
     match line
         .strip_prefix("#define ")
@@ -78,7 +78,7 @@ fn as_written(line: &str, source: &str) -> String {
     }
 }
 
-/// The value of a constant as the source has it.
+/// The value of a constant, written as in the source.
 fn literal<'a>(source: &'a str, name: &str) -> &'a str {
     let prefix = format!("pub const {name}: ");
     let value = |line: &'a str| {

@@ -28,14 +28,14 @@ fn uses_our_object(other: &Other, fixture: &Fixture, name: &str, path: &Path) {
     assert_eq!(again, format!("errno {}", libc::EEXIST));
     let status = fs::metadata(path).unwrap();
     assert_eq!((status.len(), status.nlink()), (5000, 1));
-    // All of it is there, not a hole.
+    // The whole file is allocated: it has no hole.
     assert!(status.blocks() * 512 >= 5000, "{} blocks", status.blocks());
 
     assert_eq!(other.run(&["write", path, "fine"]), "0");
     assert_eq!(ours.go_on(), "show: fine\nchmod: ok\npause");
     assert_eq!(other.run(&["stat", path]), expected("0604"));
 
-    // Larger by another's doing: true at once in stat, and for who opens it next.
+    // Another program enlarges the object. Stat and the next open report the new size.
     assert_eq!(other.run(&["resize", path, "9000"]), "0");
     let larger = fixture.run(&["open", name, "9000", "", "0", "size"]);
     assert_eq!(larger, "open: ok\nsize: 9000");
@@ -49,7 +49,7 @@ fn uses_our_object(other: &Other, fixture: &Fixture, name: &str, path: &Path) {
     assert_fields(&ours.go_on(), &[("removed", "1"), ("attached", "-1")]);
 }
 
-/// We use an object or a file that another program made.
+/// We use an object or a file that another program created.
 fn object_is_used_by_us(other: &Other, fixture: &Fixture, name: &str, path: &Path) {
     let (uid, gid) = ids();
     let path = path.to_str().unwrap();
@@ -81,11 +81,11 @@ fn object_is_used_by_us(other: &Other, fixture: &Fixture, name: &str, path: &Pat
     assert_eq!(open("5001", "c"), refused(libc::EINVAL));
     assert_eq!(open(SIZE, "cx"), refused(libc::EEXIST));
     assert_eq!(open("100", "c"), "open: ok\nsize: 5000");
-    // Who made it cannot be told, so it stays.
+    // Its creator is unknown, so it is kept.
     assert_eq!(open("100", "cR"), "open: ok\nsize: 5000");
     assert_eq!(open("100", "cxR"), refused(libc::EEXIST));
 
-    // As others make them, between open and ftruncate.
+    // Same as another program's object between its open and its ftruncate.
     assert_eq!(other.run(&["resize", path, "0"]), "0");
     assert_eq!(open("0", ""), refused(libc::EINVAL));
     assert_eq!(open("100", "c"), refused(libc::EINVAL));
@@ -98,7 +98,7 @@ fn object_is_used_by_us(other: &Other, fixture: &Fixture, name: &str, path: &Pat
     );
 }
 
-/// Both, for POSIX objects.
+/// Runs both for POSIX objects.
 fn shares_objects(other: &Other) {
     let fixture = Fixture::new();
     let name = fixture.object.name();
@@ -149,13 +149,13 @@ fn files_are_handled_as_files() {
             fixture.sandbox.join("f"),
         ),
     ] {
-        // Made by a program that knows of no shared memory.
+        // Created by a program that knows no shared memory.
         fs::write(&path, "seven b").unwrap();
         fs::set_permissions(&path, Permissions::from_mode(0o644)).unwrap();
         let read = fixture.run(&["open", &name, "7", "r", "0", "size", "show"]);
         assert_eq!(read, "open: ok\nsize: 7\nshow: seven b", "{name}");
 
-        // Copied and moved, as backups and editors do.
+        // Backups and editors copy and move a file.
         let copy = fixture.sandbox.join("copy");
         fixture.run(&["open", &name, "0", "", "0", "put", "SEVEN"]);
         fs::copy(&path, &copy).unwrap();
@@ -171,7 +171,7 @@ fn files_are_handled_as_files() {
         let read = fixture.run(&["open", &name, "0", "", "0", "show"]);
         assert_eq!(read, "open: ok\nshow: a longer text");
 
-        // Locked by a program that uses flock(2) for its own ends.
+        // Another program locks the file with flock(2) for a purpose of its own.
         let file = File::open(&path).unwrap();
         let lock = |how| {
             // SAFETY: the descriptor is open.

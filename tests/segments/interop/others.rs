@@ -1,4 +1,4 @@
-//! Programs in other languages, and what the interoperation tests ask of them.
+//! Programs in other languages, and helpers of the interoperation tests.
 
 use std::fs;
 use std::fs::File;
@@ -17,7 +17,7 @@ pub const TEXT: &str = "how are you";
 /// Not a multiple of a page.
 pub const SIZE: &str = "5000";
 
-/// What the tests of one kind of memory share: the drivers of both headers, and names to use.
+/// The drivers of both headers, and names of segments.
 pub struct Fixture {
     pub sandbox: Sandbox,
     pub segment: PathBuf,
@@ -35,7 +35,7 @@ impl Fixture {
         }
     }
 
-    /// The names of one segment: by the path, by its key, both of them this directory's.
+    /// Two names of one segment: this directory's path, and the key of that path.
     pub fn sysv(&self) -> [String; 2] {
         let path = self.sandbox.path().display();
         [
@@ -44,17 +44,17 @@ impl Fixture {
         ]
     }
 
-    /// Runs the driver of `shmcomm.h`; what it printed.
+    /// Runs the driver of `shmcomm.h`. Returns its output.
     pub fn run(&self, arguments: &[&str]) -> String {
         call(self.sandbox.command(&self.segment).args(arguments))
     }
 
-    /// Starts the driver of `shmcomm.h`, which is to come to `pause`.
+    /// Starts the driver of `shmcomm.h` and waits until it reaches `pause`.
     pub fn start(&self, arguments: &[&str]) -> Paused {
         Paused::start(self.sandbox.command(&self.segment).args(arguments))
     }
 
-    /// Runs the driver of `comm.h`, whose key is that of the sandbox.
+    /// Runs the driver of `comm.h` with the sandbox's key.
     pub fn comm(&self, arguments: &[&str]) -> String {
         let program = self.sandbox.join("comm");
         if !program.exists() {
@@ -73,14 +73,14 @@ impl Fixture {
     }
 }
 
-/// A name in `/dev/shm` of a test's own. When the test ends, however it ends, it is free again.
+/// A unique name in `/dev/shm`. Its object is removed when the test ends, also if the test fails.
 pub struct Object(pub PathBuf);
 
 impl Object {
     pub fn new() -> Self {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         const PREFIX: &str = "shmcomm-test-interop-";
-        // What tests left that were killed.
+        // Objects of killed tests.
         for entry in fs::read_dir("/dev/shm").unwrap().flatten() {
             let name = entry.file_name().to_string_lossy().into_owned();
             let pid = name.strip_prefix(PREFIX).and_then(|id| id.split_once('-'));
@@ -103,7 +103,7 @@ impl Drop for Object {
     }
 }
 
-/// A process that waits in its `pause`, until it goes on or is killed.
+/// A process that waits in `pause` until it is resumed or killed.
 pub struct Paused {
     pub child: Child,
     pub lines: Lines<BufReader<ChildStdout>>,
@@ -122,7 +122,7 @@ impl Paused {
         self.child.0.id().to_string()
     }
 
-    /// Lets it go on to the next pause or its end; what it prints on the way.
+    /// Resumes it until it pauses again or exits. Returns its output.
     pub fn go_on(&mut self) -> String {
         let mut stdin = self.child.0.stdin.as_ref().unwrap();
         stdin.write_all(b"\n").unwrap();
@@ -132,7 +132,7 @@ impl Paused {
 }
 
 pub trait CollectUntil: Iterator<Item = String> + Sized {
-    /// All lines up to this one, and it too.
+    /// All lines up to and including this one.
     fn collect_until(mut self, last: &str) -> Vec<String> {
         let mut lines = Vec::new();
         while lines.last().is_none_or(|line| line != last) {
@@ -147,7 +147,7 @@ pub trait CollectUntil: Iterator<Item = String> + Sized {
 
 impl<T: Iterator<Item = String>> CollectUntil for T {}
 
-/// Runs a command that must succeed; what it printed.
+/// Runs a command that must succeed. Returns its output.
 pub fn call(command: &mut Command) -> String {
     support::stdout(&support::run(command)).trim_end().into()
 }
@@ -156,7 +156,7 @@ pub fn failed(what: &str, errno: i32) -> String {
     format!("{what}: errno {errno}")
 }
 
-/// That a line of `name value` pairs has all these.
+/// Asserts that a line of `name value` pairs contains all these pairs.
 pub fn assert_fields(line: &str, expected: &[(&str, &str)]) {
     let words: Vec<_> = line.split_whitespace().collect();
     for (name, value) in expected {
@@ -216,7 +216,7 @@ pub mod packages {
 
     const PACKAGES: [&str; 2] = ["sysv_ipc==1.2.0", "posix_ipc==1.3.2"];
 
-    /// The Python that has them; `None`, said why, where they cannot be had.
+    /// The Python that has them. If they cannot be installed, reports why and returns `None`.
     pub fn python() -> Option<PathBuf> {
         static RESULT: OnceLock<Result<PathBuf, String>> = OnceLock::new();
         if !support::has("python3") {

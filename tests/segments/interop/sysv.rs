@@ -46,7 +46,7 @@ fn uses_our_segment(other: &Other) {
     assert_eq!(fixture.sandbox.segments(), []);
 }
 
-/// We use a segment that another program made.
+/// We use a segment that another program created.
 fn is_used_by_us(other: &Other) {
     let fixture = Fixture::new();
     let (uid, gid) = ids();
@@ -108,7 +108,7 @@ fn is_used_by_us(other: &Other) {
         format!("errno {}", libc::ENOENT)
     );
 
-    // One that was left over by a program without this library is replaced all the same.
+    // A stale segment of a program without this library is replaced too.
     let left = other.run(&["create", raw_key, SIZE, "0600"]);
     let replaced = ["open", &path, "100", "cR", "0600", "size"];
     assert_eq!(fixture.run(&replaced), "open: ok\nsize: 100");
@@ -118,7 +118,7 @@ fn is_used_by_us(other: &Other) {
     assert_eq!(fixture.sandbox.segments(), []);
 }
 
-/// Another program that is attached counts, and is spared.
+/// The attachments of another program count: its segment is not replaced.
 fn counts_when_attached(other: &Other) {
     let fixture = Fixture::new();
     let [path, key] = fixture.sysv();
@@ -136,7 +136,7 @@ fn counts_when_attached(other: &Other) {
         fixture.run(&["open", &path, "100", "cx", "0600"]),
         "open: ok"
     );
-    // By its id, the removed one is there until its holder ends.
+    // The removed segment can be opened by its id until its holder exits.
     let by_id = format!("sysv:id:{id}");
     let removed = fixture.run(&["open", &by_id, "0", "", "0", "stat"]);
     let expected = [

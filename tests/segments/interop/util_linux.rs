@@ -1,4 +1,4 @@
-//! System V segments, seen, made and removed by the tools of util-linux.
+//! The tools of util-linux show, create and remove System V segments.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -82,7 +82,7 @@ fn util_linux_sees_and_removes_our_segment() {
 #[test]
 fn owner_and_group_are_those_that_others_see() {
     if !support::is_root() {
-        return support::skip("only root can give a segment away");
+        return support::skip("only root can change the owner of a segment");
     }
     if !support::has("lsipc") {
         return;
@@ -110,7 +110,7 @@ fn we_use_a_segment_of_ipcmk() {
         return;
     }
     let fixture = Fixture::new();
-    // Its keys are random: in a namespace of its own, which leaves nothing.
+    // ipcmk chooses a random key. The script has its own IPC namespace, so nothing stays after it.
     let script = r#"
         ipcmk --shmem 5000 --mode 0640 >&2
         set -- $(tail -n 1 /proc/sysvipc/shm)
