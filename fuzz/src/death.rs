@@ -1,4 +1,4 @@
-//! A process that dies while it has one end of a channel.
+//! A process that dies while it holds one end of a channel.
 
 use std::ptr;
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
@@ -9,7 +9,7 @@ use shmcomm::channel::Side;
 
 use crate::world::{World, message};
 
-/// What a process that will die has done so far, in memory that outlives it.
+/// The progress of a process that will die, in memory that outlives it.
 struct Progress {
     opened: AtomicU64,
     done: AtomicU64,
@@ -32,8 +32,8 @@ fn progress() -> &'static Progress {
     }
 }
 
-/// Has a process come to this end, use it, and die; the model then says
-/// what is left: what the process had done, and perhaps one step more.
+/// Forks a process that opens this end, uses it and dies. The model then expects all steps that the
+/// process reported, and perhaps one more.
 pub fn one(world: &mut World, side: Side) {
     if !world.shared {
         world.close(side);
@@ -44,17 +44,18 @@ pub fn one(world: &mut World, side: Side) {
         word.store(0, SeqCst);
     }
     let steps = world.random.below(10);
-    // By itself, in the middle of a message; or by another, whenever.
-    let by_itself = world.random.one_in(2);
+    // Either the process kills itself in the middle of a message, or this process kills it at any
+    // moment.
+    let kills_itself = world.random.one_in(2);
     let microseconds = world.random.below(400);
 
     // SAFETY: this program has one thread.
     let child = unsafe { libc::fork() };
     assert_ne!(child, -1);
     if child == 0 {
-        live(world, side, progress, by_itself.then_some(steps));
+        live(world, side, progress, kills_itself.then_some(steps));
     }
-    if !by_itself {
+    if !kills_itself {
         while progress.opened.load(SeqCst) == 0 {
             thread::yield_now();
         }
@@ -62,9 +63,13 @@ pub fn one(world: &mut World, side: Side) {
         // SAFETY: the child is not reaped yet.
         unsafe { libc::kill(child, libc::SIGKILL) };
     }
-    // SAFETY: the status is not asked for.
+    // SAFETY: no status is requested.
     assert_eq!(unsafe { libc::waitpid(child, ptr::null_mut(), 0) }, child);
-    assert_eq!(progress.wrong.load(SeqCst), 0, "wrong in the child");
+    assert_eq!(
+        progress.wrong.load(SeqCst),
+        0,
+        "the child received wrong bytes or no handle"
+    );
 
     world.count_open(side);
     let done = progress.done.load(SeqCst);
@@ -72,8 +77,8 @@ pub fn one(world: &mut World, side: Side) {
         Side::Sender => world.sent,
         Side::Receiver => world.received,
     };
-    if by_itself && world.shared && world.random.one_in(2) {
-        // The others go on at once, whether or not somebody comes who takes the dead one's slot.
+    if kills_itself && world.shared && world.random.one_in(2) {
+        // The other sharers go on at once, whether or not a new process takes the dead one's slot.
         match side {
             Side::Sender => world.sent += done,
             Side::Receiver => world.received += done,
@@ -83,10 +88,10 @@ pub fn one(world: &mut World, side: Side) {
         }
         return;
     }
-    // Who comes next has the true count.
+    // The next process at this end has the true count.
     let mut next = world.open(side).expect("the next process at this end");
     let info = if world.shared {
-        // A shared end takes up where the dead one was when it is used first.
+        // A handle of a shared end takes over the dead process's position at its first use.
         match side {
             Side::Sender => drop(next.reserve(0, 0)),
             Side::Receiver => drop(next.peek(0)),
@@ -103,14 +108,14 @@ pub fn one(world: &mut World, side: Side) {
     assert_eq!(other, unchanged);
     let possible = before + done..=before + done + 1;
     assert!(possible.contains(&after), "{after}, not in {possible:?}");
-    assert!(!by_itself || after == before + done);
+    assert!(!kills_itself || after == before + done);
     match side {
         Side::Sender => world.sent = after,
         Side::Receiver => world.received = after,
     }
 }
 
-/// The life of the process.
+/// Uses the end until the process dies.
 fn live(world: &World, side: Side, progress: &Progress, steps: Option<u64>) -> ! {
     let Ok(mut channel) = world.open(side) else {
         progress.wrong.store(1, SeqCst);
@@ -129,7 +134,7 @@ fn live(world: &World, side: Side, progress: &Progress, steps: Option<u64>) -> !
             match side {
                 Side::Sender => {
                     if let Ok(place) = channel.reserve(bytes.len(), 0) {
-                        // SAFETY: so many bytes are reserved.
+                        // SAFETY: the call reserved this many bytes.
                         unsafe { place.write_bytes(0xee, bytes.len()) };
                     }
                 }
@@ -151,7 +156,7 @@ fn live(world: &World, side: Side, progress: &Progress, steps: Option<u64>) -> !
         match (done, steps) {
             (true, _) => progress.done.fetch_add(1, SeqCst),
             (false, Some(_)) => die(),
-            // Full or empty: waits to be killed.
+            // The channel is full or empty: the process waits to be killed.
             (false, None) => loop {
                 thread::yield_now();
             },

@@ -1,5 +1,5 @@
-//! Pages before and behind each channel's mapping that nobody may touch: mmap(2) and munmap(2) of
-//! this program, as the library calls them.
+//! Inaccessible pages before and after each channel's mapping. The library calls this program's
+//! mmap(2) and munmap(2), which add them.
 
 use std::ffi::{c_int, c_void};
 use std::ops::Range;
@@ -19,7 +19,7 @@ pub fn is_mapped(start: usize, length: usize) -> bool {
         .any(|range| range.start <= start && start + length <= range.end)
 }
 
-/// As mmap(2); what is reserved without access gets more of that on both sides.
+/// Same as mmap(2), but a reservation without access gets more such pages on both sides.
 #[unsafe(no_mangle)]
 extern "C" fn mmap(
     address: *mut c_void,
@@ -52,7 +52,7 @@ extern "C" fn mmap(
     ptr::without_provenance_mut(start)
 }
 
-/// As munmap(2), the guards included.
+/// Same as munmap(2), guards included.
 #[unsafe(no_mangle)]
 extern "C" fn munmap(address: *mut c_void, length: usize) -> c_int {
     let mut guarded = GUARDED.lock().unwrap();
@@ -60,7 +60,7 @@ extern "C" fn munmap(address: *mut c_void, length: usize) -> c_int {
         .iter()
         .position(|range| range.start == address.addr());
     let extra = if let Some(place) = place {
-        assert_eq!(guarded.swap_remove(place).len(), length, "of munmap");
+        assert_eq!(guarded.swap_remove(place).len(), length, "length of munmap");
         GUARD
     } else {
         0

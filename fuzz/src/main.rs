@@ -1,7 +1,7 @@
-//! Random operations on a channel, against a model of it, with deaths and damage.
+//! Random operations on a channel, compared with a model of it, with deaths and damage.
 //!
-//! `cargo run --release -p shmcomm-fuzz -- --seconds 60 [--seed N]`: one channel for each seed, from
-//! the given one on. A failure says which seed repeats it, alone, with `--seconds 0`.
+//! `cargo run --release -p shmcomm-fuzz -- --seconds 60 [--seed N]`: one channel for each seed,
+//! counted up from N. A failure prints its seed; with `--seconds 0` that seed alone runs again.
 
 mod death;
 mod guard;

@@ -1,4 +1,4 @@
-//! A channel, the handles to it, and what the model says it holds.
+//! A channel, its handles, and the model of its contents.
 
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
@@ -11,10 +11,10 @@ use crate::death;
 use crate::guard;
 use crate::random::Random;
 
-/// More than any call may take beyond its timeout, on a busy machine.
+/// On a busy machine, a call may outlast its timeout by less than this.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// What was done in all.
+/// The totals of all channels.
 #[derive(Default, Debug)]
 pub struct Counts {
     channels: u64,
@@ -25,7 +25,7 @@ pub struct Counts {
     damaged: u64,
 }
 
-/// What message this is: its length and bytes follow from its number.
+/// The message with this number, which determines its length and its bytes.
 pub fn message(seed: u64, number: u64, capacity: u64) -> Vec<u8> {
     let mut random = Random(seed ^ number.wrapping_mul(0x1234_5678_9abc_def1));
     let longest = capacity - 16;
@@ -36,23 +36,24 @@ pub fn message(seed: u64, number: u64, capacity: u64) -> Vec<u8> {
         _ => random.below(64),
     };
     let bytes = (0..length.div_ceil(8)).flat_map(|_| match random.below(3) {
-        // As length words look.
+        // The bytes look like length words.
         0 => 1_u64.to_ne_bytes(),
         _ => random.next().to_ne_bytes(),
     });
     bytes.take(length as usize).collect()
 }
 
-/// The bytes that a message takes.
+/// The bytes of the ring that a message takes.
 fn room(length: u64) -> u64 {
     length.next_multiple_of(8) + 8
 }
 
-/// A handle, and what is reserved or peeked at.
+/// A handle, and the length that it has reserved or peeked at.
 struct Handle {
     channel: Channel,
     pending: Option<u64>,
-    /// How often the other end had been opened when this one was, and whether somebody was there.
+    /// Number of opens of the other end when this handle was opened, and whether a process held
+    /// that end.
     before: u64,
     met: bool,
 }
@@ -65,7 +66,7 @@ pub struct World {
     pub shared: bool,
     /// By side.
     handles: [Vec<Handle>; 2],
-    /// How often each end was opened.
+    /// Number of opens of each end.
     opened: [u64; 2],
     pub sent: u64,
     pub received: u64,
@@ -105,7 +106,7 @@ impl World {
         format!("/dev/shm/{}", self.object)
     }
 
-    /// Opens an end as one more process would.
+    /// Opens an end as another process would.
     pub fn open(&self, side: Side) -> Result<Channel, Error> {
         let options = Options {
             side,
@@ -125,7 +126,7 @@ impl World {
             self.step(deaths);
             counts.operations += 1;
         }
-        // All that is left comes out.
+        // All remaining messages are received.
         if !self.damaged {
             for handles in &mut self.handles {
                 handles.clear();
@@ -197,7 +198,7 @@ impl World {
         let open = &mut self.handles[index(side)];
         match opened {
             Ok(channel) => {
-                assert!(self.shared || open.is_empty(), "two at one end");
+                assert!(self.shared || open.is_empty(), "two handles at one end");
                 open.push(Handle {
                     channel,
                     pending: None,
@@ -228,8 +229,8 @@ impl World {
         message(self.seed, self.sent, self.capacity)
     }
 
-    /// Why a call must fail, if it must: another handle's lock, no room or nothing there, or what
-    /// `refused` says.
+    /// The errno of a call that must fail, because another handle holds the lock or because the
+    /// call is `blocked`: there is no room or no message.
     fn failure(&self, side: Side, which: usize, timeout: i32, blocked: bool) -> Option<Errno> {
         let others = &self.handles[index(side)];
         let is_locked = others
@@ -247,7 +248,7 @@ impl World {
         }
     }
 
-    /// Compares what a call said with what the model says; whether it succeeded.
+    /// Compares the result of a call with the model's. Returns the value if the call succeeded.
     fn agree<T>(&self, result: Result<T, Error>, expected: Option<Errno>, what: &str) -> Option<T> {
         match (result, self.damaged) {
             (Ok(value), true) => Some(value),
@@ -333,11 +334,11 @@ impl World {
         handle.pending = None;
         if let Some(place) = self.agree(result, expected, "reserve") {
             assert!(guard::is_mapped(place.addr().get(), length as usize));
-            // SAFETY: so many bytes are reserved.
+            // SAFETY: the call reserved `length` bytes.
             unsafe {
                 place.copy_from_nonoverlapping(NonNull::from(&bytes[..]).cast(), bytes.len())
             };
-            // SAFETY: likewise; what is not committed may hold anything.
+            // SAFETY: the same reservation. Bytes that are not committed may have any value.
             unsafe { place.add(bytes.len()).write_bytes(0xff, more as usize) };
             self.handles[0][which].pending = Some(length);
         }
@@ -354,7 +355,7 @@ impl World {
         if result.is_ok() {
             handle.pending = None;
         }
-        // After damage it is what was reserved that counts.
+        // The reserved length decides, also after damage.
         assert_eq!(result.err().map(|error| error.errno()), expected, "commit");
         if expected.is_none() {
             self.sent += 1;
@@ -368,7 +369,7 @@ impl World {
         handle.pending = None;
         if let Some((place, length)) = self.agree(result, expected, "peek") {
             assert!(guard::is_mapped(place.addr().get(), length));
-            // SAFETY: so many bytes are mapped, and nobody writes there now.
+            // SAFETY: `length` bytes are mapped, and no process writes there now.
             let found = unsafe { std::slice::from_raw_parts(place.as_ptr(), length) };
             let bytes = message(self.seed, self.received, self.capacity);
             assert!(self.damaged || found == bytes, "message {}", self.received);
@@ -443,13 +444,13 @@ impl World {
         }
     }
 
-    /// Another process has opened this end.
+    /// Counts an open of this end by another process.
     pub fn count_open(&mut self, side: Side) {
         self.opened[index(side)] += 1;
     }
 }
 
-/// What a call may say of a damaged channel.
+/// Asserts that a call on a damaged channel may fail with this error.
 fn check_error(error: Error) {
     let known = [
         Errno::EAGAIN,
