@@ -1,7 +1,6 @@
 /*
- * Calls what its arguments say, in order, on the channel opened last, and
- * prints what each call returned. "mark" stops a process that is traced, before
- * the next call and after it.
+ * Makes the calls that its arguments name, in order, on the channel opened last, and prints the
+ * result of each. "mark" stops a traced process before the next call and after it.
  */
 #define _GNU_SOURCE
 #include "shmcomm.h"
@@ -89,7 +88,7 @@ int main(int argc, char **argv)
                                   (int)number(argv[i + 2])));
             i += 2;
         } else if (strcmp(what, "sendn") == 0) {
-            /* so many messages of that length, and a timeout: how many were sent */
+            /* a count, a length and a timeout: prints the number of messages sent */
             long count = number(argv[i + 1]);
             long sent = 0;
 
@@ -107,7 +106,7 @@ int main(int argc, char **argv)
             else
                 printf("recv: \"%.*s\"\n", (int)length, buffer);
         } else if (strcmp(what, "recvn") == 0) {
-            /* all that come within a timeout: how many messages */
+            /* the timeout of each receive: prints the number of messages received */
             int timeout = (int)number(argv[++i]);
             long count = 0;
 
@@ -115,12 +114,12 @@ int main(int argc, char **argv)
                 count++;
             printf("recvn: %ld, errno %d\n", count, errno);
         } else if (strcmp(what, "small") == 0) {
-            /* into a buffer of so many bytes */
+            /* the size of the buffer */
             ssize_t length = shmc_recv(channel, buffer, (size_t)number(argv[++i]), 0);
 
             print(what, length < 0);
         } else if (strcmp(what, "reserve") == 0) {
-            /* a message, more room than it needs, a timeout */
+            /* a message, a larger length to reserve, a timeout */
             char *place = shmc_reserve(channel, (size_t)number(argv[i + 2]),
                                        (int)number(argv[i + 3]));
 
@@ -159,13 +158,13 @@ int main(int argc, char **argv)
         } else if (strcmp(what, "remove") == 0)
             print(what, shmc_remove(argv[++i]));
         else if (strcmp(what, "child") == 0) {
-            /* The child goes on with the rest; the parent waits for it. */
+            /* The child makes the remaining calls; the parent waits for it. */
             int status;
 
             if (fork() > 0)
                 return wait(&status) < 0 || status != 0;
         } else if (strcmp(what, "sleeper") == 0) {
-            /* A child that does nothing for so many seconds, from when it runs. */
+            /* seconds: goes on when a child has run its fork handlers; the child then sleeps */
             unsigned seconds = (unsigned)number(argv[++i]);
             int runs[2];
             char none;
@@ -185,13 +184,13 @@ int main(int argc, char **argv)
                 return 1;
             close(runs[0]);
         } else if (strcmp(what, "clone") == 0) {
-            /* As "child", without the handlers of fork. */
+            /* Same as "child", but without fork handlers. */
             int status;
 
             if (syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0) > 0)
                 return wait(&status) < 0 || status != 0;
         } else if (strcmp(what, "heir") == 0) {
-            /* A child that runs no handler of fork, and ends after so many milliseconds. */
+            /* milliseconds: a child runs no fork handlers, and exits after this time */
             useconds_t us = (useconds_t)number(argv[++i]) * 1000;
 
             if (syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0) == 0) {
@@ -201,7 +200,7 @@ int main(int argc, char **argv)
                 _exit(0);
             }
         } else if (strcmp(what, "alarm") == 0) {
-            /* A signal handler runs after so many milliseconds, and again and again. */
+            /* milliseconds: a signal handler runs each time this time has passed */
             long us = number(argv[++i]) * 1000;
             struct itimerval timer = {{0, us}, {0, us}};
             struct sigaction action = {0};

@@ -1,6 +1,6 @@
 /*
- * Calls what its arguments say, in order, on the last id and the last address,
- * and prints what each call returned. Compiles as C89 and as C++98.
+ * Makes the calls that its arguments name, in order, on the last id and the
+ * last address, and prints the result of each. Compiles as C89 and as C++98.
  */
 #include "comm.h"
 

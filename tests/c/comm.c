@@ -1,7 +1,7 @@
 /*
- * A comm.c as programs carry it, written from the table of what it does: the
- * reference that the library is compared with. Its errno is that of the call
- * that failed, which the perror() after it may change.
+ * A comm.c as programs carry it, written from the table of its behaviour: the
+ * reference for the library. reference_errno is that of the call that failed,
+ * because perror() may change errno.
  */
 #include "comm.h"
 

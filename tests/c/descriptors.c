@@ -1,5 +1,5 @@
-/* Opens whatever the library opens while standard input, output and error are closed, then says which of
- * these three became something. With an argument: the names it opens. */
+/* Opens every kind of object while standard input, output and error are closed, then reports
+ * which of these three descriptors are open. Arguments: the names to open. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>

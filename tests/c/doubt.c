@@ -1,5 +1,5 @@
-/* Uses a mutex that another process holds, or an object whose creator lives, where this process cannot
- * find out who lives, or where the answer differs from its parent's. Prints what each call returned:
+/* Uses a mutex that another process holds, or an object whose creator lives, while this process
+ * cannot look up other processes or sees others than its parent. Prints the result of each call:
  * "name: result" or "name: errno N".
  *
  * doubt no-descriptor | no-boot-id | no-time-namespace | no-proc | subset | old-kernel
@@ -7,7 +7,7 @@
  * doubt pid-namespace
  * doubt time-namespace NAME
  *
- * Ends with 77 where this user may not make namespaces. */
+ * Exits with 77 if this user may not create namespaces. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
@@ -26,7 +26,7 @@
 
 #include "shmcomm.h"
 
-/* A path that the library cannot read, and with which errno. */
+/* A path that the library cannot read, and the errno of the failure. */
 static const char *refused = "";
 static int refusal;
 
@@ -88,7 +88,7 @@ static int finish(pid_t child)
     return WEXITSTATUS(status);
 }
 
-/* Fills the table of descriptors. */
+/* Opens descriptors until no more are available. */
 static int fill(void)
 {
     int last = -1, file;
@@ -141,13 +141,13 @@ static pid_t fork_by(const char *how)
 {
     if (strcmp(how, "clone") == 0)
         return (pid_t)syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0);
-    /* Of glibc 2.34 and later. */
+    /* glibc has it since 2.34. */
     if (strcmp(how, "_Fork") == 0 && fork_without_handlers != NULL)
         return fork_without_handlers();
     return fork();
 }
 
-/* The child of pid 1 in a pid namespace of its own is pid 1 too. */
+/* Pid 1 of a pid namespace creates a child that is pid 1 of another one. */
 static int nested(const char *how)
 {
     int status;
@@ -189,7 +189,7 @@ static int other_pid_namespace(void)
     return child == 0 ? 0 : finish(child);
 }
 
-/* The object's creator lives, in another time namespace. */
+/* The object's living creator is in another time namespace. */
 static int other_time_namespace(const char *name)
 {
     static const char offset[] = "boottime 100000 0\n";
@@ -230,7 +230,7 @@ int main(int argc, char **argv)
         return 1;
     if (strcmp(argv[1], "nested") == 0)
         return nested(argv[2]);
-    /* The holder, and not this process, looks around first. */
+    /* The holder calls the library first, so this process has looked nothing up yet. */
     if (pipe(ready) != 0)
         return 1;
     holder = fork();

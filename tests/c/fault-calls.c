@@ -1,6 +1,6 @@
-/* Every function that the library imports and that can fail, with the errnos that are plausible for
- * it. The linker leads the library's calls here (--wrap). A lie is none of them: a call that would say
- * that a living process is dead, for instance. */
+/* Interposes every imported function that can fail, with its plausible errnos. The linker
+ * redirects the library's calls to these functions (--wrap). No errno is a lie: no call reports
+ * a living process as dead, for instance. */
 #define _GNU_SOURCE
 #include <fcntl.h>
 #include <signal.h>
@@ -66,7 +66,7 @@ DECLARE(int, close, (int file));
 int __wrap_close(int file)
 {
     KIND(kind, "close", EDQUOT, EINTR, EIO, ENOSPC);
-    /* Linux has closed it, whatever it says. */
+    /* Linux closes the descriptor even if it reports an error. */
     if (armed && file < 0)
         return __real_close(file);
     int errnum = inject(&kind);
@@ -99,7 +99,7 @@ DECLARE(int, fstatat, (int at, const char *path, struct stat *status, int flags)
 int __wrap_fstatat(int at, const char *path, struct stat *status, int flags)
 {
     KIND(kind, "fstatat", EACCES, EIO, ELOOP, ENOENT, ENOMEM, ENOTDIR);
-    /* ENOENT says that the kernel has no such namespace. */
+    /* ENOENT would mean that the kernel has no such namespace. */
     KIND(namespace, "fstatat(/proc/self/ns)", EACCES, EIO, ENOMEM);
     int is_namespace = !strncmp(path, "/proc/self/ns/", 14);
     return inject(is_namespace ? &namespace : &kind) ? -1
@@ -196,7 +196,7 @@ int __wrap_madvise(void *address, size_t size, int advice)
 {
     KIND(kind, "madvise", EACCES, EAGAIN, EFAULT, EINVAL, EIO, ENOMEM, ENOSYS, EPERM);
     int result = inject(&kind) ? -1 : __real_madvise(address, size, advice);
-    /* A page by which a process knows itself is there once, until the process ends. */
+    /* A page that a fork wipes is mapped once and stays until the process exits. */
     if (result == 0 && advice == MADV_WIPEONFORK && address == last_private)
         lasting_page = address;
     return result;
@@ -342,7 +342,7 @@ int __wrap_semtimedop(int id, struct sembuf *operations, size_t count,
                                                : __real_semtimedop(id, operations, count, timeout);
 }
 
-/* Processes, sleep, and what has no function of its own */
+/* Processes, sleep, and calls through syscall(2) */
 WRAP(int, kill, (pid_t pid, int number), (pid, number), -1, EPERM)
 WRAP(ssize_t, getrandom, (void *to, size_t size, unsigned flags), (to, size, flags), -1, EAGAIN,
      EINTR, ENOSYS, EPERM)
@@ -358,7 +358,8 @@ int __wrap_nanosleep(const struct timespec *time, struct timespec *rest)
     KIND(kind, "nanosleep", EINTR);
     if (inject(&kind))
         return -1;
-    /* The library sleeps before it looks again; here nothing changes meanwhile. */
+    /* The library sleeps before it looks again. Nothing changes meanwhile here, so the sleep is
+     * left out. */
     return armed ? 0 : __real_nanosleep(time, rest);
 }
 

@@ -10,7 +10,7 @@
 #include "shmcomm.h"
 
 #define CAPACITY 4096
-#define MOST_CHANNELS 256
+#define MAX_CHANNELS 256
 
 static void leave(const char *name, int flags)
 {
@@ -101,7 +101,7 @@ static int has_open(const char *name)
     return 0;
 }
 
-/* A child has neither the end nor its descriptor. */
+/* A child inherits neither the end nor its descriptor. */
 static void fork_with(const char *name, int flags)
 {
     shmc_channel_info info;
@@ -118,24 +118,24 @@ static void fork_with(const char *name, int flags)
     CALL(-1, shmc_remove, name);
 }
 
-/* The table of a process's channels is full. */
+/* This process has as many channels as it may have. */
 static void open_too_many(const char *name, int flags)
 {
-    static shmc_channel *open[MOST_CHANNELS];
+    static shmc_channel *open[MAX_CHANNELS];
     char text[600];
     int send = flags | SHMC_SEND | SHMC_CREATE;
-    for (int i = 0; i < MOST_CHANNELS; i++) {
+    for (int i = 0; i < MAX_CHANNELS; i++) {
         snprintf(text, sizeof text, "%s-%d", name, i);
         open[i] = shmc_channel_open(text, CAPACITY, send, 0600);
         CHECK(open[i] != NULL);
-        /* The harness has no room for so many names. */
+        /* The harness has no room for this many names. */
         CHECK(shmc_remove(text) == 0);
     }
     EXPECT(EMFILE, NULL, shmc_channel_open, name, CAPACITY, send, 0600);
     EXPECT(EMFILE, NULL, shmc_channel_open, name, CAPACITY, send | SHMC_EXCL, 0600);
     shmc_channel_close(open[17]);
     open[17] = CALL(NULL, shmc_channel_open, name, CAPACITY, send, 0600);
-    for (int i = 0; i < MOST_CHANNELS; i++)
+    for (int i = 0; i < MAX_CHANNELS; i++)
         shmc_channel_close(open[i]);
     CALL(-1, shmc_remove, name);
 }

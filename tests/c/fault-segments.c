@@ -15,7 +15,7 @@ static int is_lasting(const char *name)
     return strncmp(name, "anon:", 5) && strcmp(name, "sysv:private");
 }
 
-/* A segment that another program made, and left. */
+/* A stale segment of another program. */
 static void leave(const char *name, int flags)
 {
     shmc_segment *segment = shmc_segment_open(name, SIZE, SHMC_CREATE | SHMC_EXCL, 0600);
@@ -48,7 +48,7 @@ static void open_new(const char *name, int flags)
         strcpy(shmc_segment_addr(segment), "new");
     CHECK(CALL(-1, shmc_segment_stat, segment, &info) == 0);
     CHECK(info.mode == 0600);
-    /* Where few descriptors are left, the creator is recorded all the same. */
+    /* The creator is recorded even if few descriptors are available. */
     CHECK(!limited || !is_lasting(name) || info.creator_pid == getpid());
     close_and_remove(segment, name);
 }
@@ -72,7 +72,7 @@ static void replace(const char *name, int flags)
     close_and_remove(segment, name);
 }
 
-/* SHMC_RECLAIM keeps its hands off a segment that is in use. */
+/* SHMC_RECLAIM does not replace a segment in use. */
 static void keep_used(const char *name, int flags)
 {
     pid_t holder = start_holder(leave, name, 1);
@@ -139,7 +139,7 @@ void add_segments(const struct names *names)
         int create = SHMC_CREATE, reclaim = SHMC_CREATE | SHMC_RECLAIM;
         add("new", open_new, name, 0);
         add("existing", open_existing, name, 0);
-        /* The kinds of System V names differ in their key alone. */
+        /* The forms of System V names differ only in their key. */
         if (i == 1 || i == 2)
             continue;
         add("new, exclusive", open_new, name, SHMC_EXCL);

@@ -1,5 +1,5 @@
-/* What a failed call could leave: descriptors, mappings, locked memory, allocations, names, System V
- * ids, attachments. */
+/* The state that a failed call could leave: descriptors, mappings, locked memory, allocations,
+ * names, System V ids, attachments. */
 #define _GNU_SOURCE
 #include <dirent.h>
 #include <fcntl.h>
@@ -49,7 +49,7 @@ static char *read_file(const char *path)
     return text;
 }
 
-/* Mappings, those that differ in nothing as one: an advice about a part of one splits it. */
+/* Mappings. Adjacent equal ones count as one, because madvise(2) on a part splits a mapping. */
 static void take_mappings(struct state *state)
 {
     unsigned long last_start = 0, last_end = 0, start, end;
@@ -61,7 +61,7 @@ static void take_mappings(struct state *state)
         if (sscanf(at, "%lx-%lx %7s %lx %15s %lu", &start, &end, permissions, &offset, device,
                    &inode) != 6)
             complain("the harness cannot read a line of maps");
-        /* These grow as they are used. */
+        /* Heap and stack grow with use. The lasting page stays. */
         if (strstr(at, "[heap]") || strstr(at, "[stack]") || (void *)start == lasting_page)
             continue;
         char *path = strpbrk(at, "/[");
@@ -156,7 +156,7 @@ void take_state(struct state *state)
     take_ids(state);
 }
 
-/* How often a line is there. */
+/* The number of times that a line occurs. */
 static int count(const struct state *state, const char *line, size_t length)
 {
     int count = 0;
@@ -179,7 +179,7 @@ const char *difference(const struct state *a, const struct state *b,
     return NULL;
 }
 
-/* What failed to be released. */
+/* Resources whose release was made to fail. */
 static struct unreleased {
     char line[300];
     char *address;
@@ -192,7 +192,7 @@ void not_released(const char *line, void *address, size_t size, int id)
 {
     released(line);
     if (unreleased_count == 64)
-        complain("the harness has no room for what is not released");
+        complain("the harness has no room for unreleased resources");
     struct unreleased *entry = &unreleased[unreleased_count++];
     snprintf(entry->line, sizeof entry->line, "%s", line);
     entry->address = address;
@@ -208,7 +208,7 @@ void released(const char *line)
             unreleased[i--] = unreleased[--unreleased_count];
 }
 
-/* Whether a line may be there because its release was made to fail. */
+/* Whether a line may remain because its release was made to fail. */
 int is_unreleased(const char *line, size_t length)
 {
     int accepted = !strncmp(line, "VmLck", 5) && unreleased_count > 0;
@@ -221,7 +221,7 @@ int is_unreleased(const char *line, size_t length)
             char *start = (char *)strtoul(line + 4, NULL, 16);
             matches = start >= entry->address && start < entry->address + entry->size;
         }
-        /* What is still attached stays, whatever its id. */
+        /* The segment of a remaining mapping remains, whatever its id. */
         if (is_map && (!strncmp(line, "attached ", 9) || !strncmp(line, "shm ", 4)))
             matches = 1;
         entry->used |= matches;

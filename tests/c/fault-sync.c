@@ -35,7 +35,7 @@ static void sem_new(const char *name, int flags)
     if (strcmp(name, "sysv:private")) {
         CALL(-1, shmc_sem_remove, name);
     } else {
-        /* A private one has no name. Its id is the last that the library was given. */
+        /* A private semaphore has no name. The kernel gave its id to the library last. */
         char by_id[32];
         snprintf(by_id, sizeof by_id, "sysv:id:%d", created->sem[created->sem_count - 1]);
         CALL(-1, shmc_sem_remove, by_id);
@@ -76,7 +76,7 @@ static void hold(const char *name, int flags)
 
 static void prepare_mutex(void)
 {
-    /* The process does not end, and its memory is not compared. */
+    /* Other processes initialise and hold the mutex too. */
     int flags = MAP_SHARED | MAP_ANONYMOUS;
     mutex = mmap(NULL, sizeof *mutex, PROT_READ | PROT_WRITE, flags, -1, 0);
     CHECK(mutex != MAP_FAILED);
@@ -99,7 +99,7 @@ static void mutex_held(const char *name, int flags)
 {
     (void)name, (void)flags;
     prepare_mutex();
-    /* Initialised elsewhere, so that this process has not looked anything up yet. */
+    /* Another process initialises it, so this process has looked nothing up yet. */
     elsewhere(initialise, "", 0);
     pid_t holder = start_holder(hold, "", 0);
     EXPECT(ETIMEDOUT, -1, shmc_mutex_lock, mutex, 0);
@@ -137,7 +137,7 @@ void add_semaphores(const struct names *names)
     add("wait and wake", wait_and_wake, "", 0);
 }
 
-/* Layer 1: functions that fail by a negative number. */
+/* Layer 1: functions that report a failure as a negative number. */
 static int create(int size)
 {
     int id = create_shm(size);

@@ -2,16 +2,16 @@
  *
  *   faults DIRECTORY PREFIX GROUP STRIDE
  *
- * A scenario calls the library in a process of its own. A first run, without a fault, notes each call
- * that the library makes. Then there is one run for each of these calls and each errno: the call fails
- * once, and in another run it fails from then on. Where the library's function fails, its errno must be
- * a documented one, and everything must be as it was before: names, ids, descriptors, mappings,
- * allocations. Then the same function is called once more, without the fault, and must succeed.
- * Further runs have few descriptors, or begin with the standard ones closed.
+ * A scenario calls the library in its own process. The first run has no fault and records each call
+ * that the library makes. Two more runs follow for each of these calls and each errno: in one the
+ * call fails once, in the other it fails from then on. If the library's function fails, its errno
+ * must be documented, and names, ids, descriptors, mappings and allocations must be as before.
+ * Called again without the fault, the function must succeed. Further runs have few descriptors, or
+ * begin with the standard ones closed.
  *
- * Names are made in DIRECTORY, and in /dev/shm with PREFIX; afterwards they are gone, and so are the
- * ids. Of all runs, one in STRIDE is made. Each complaint is a line on stdout; the last line says how
- * many faults there were. */
+ * Names are created in DIRECTORY, and in /dev/shm with PREFIX; each run removes its names and
+ * ids. One in STRIDE of all runs is made. Each complaint is a line on stdout; the last line has
+ * the number of faults. */
 #define _GNU_SOURCE
 #include <fcntl.h>
 #include <signal.h>
@@ -30,16 +30,16 @@
 
 #include "faults.h"
 #include "shmcomm.h"
-/* Made by faults.rs from shmcomm.h. */
+/* faults.rs generates it from shmcomm.h. */
 #include "documented.h"
 
 #define PATIENCE 20
 #define REPORT 250
-#define MOST_LIMIT 10
-/* No signal handler runs for ever. */
-#define MOST_SIGNALS 2000
-/* A call that is made so often is made in a loop. */
-#define MOST_OF_A_KIND 30
+#define MAX_LIMIT 10
+/* After this many EINTR in a row the call succeeds: signals do not arrive for ever. */
+#define MAX_SIGNALS 2000
+/* A call that is made more often is made in a loop: the further ones do not fail. */
+#define MAX_OF_A_KIND 30
 
 enum type { NOTHING, ONCE, ALWAYS, LIMIT, CLOSED };
 static const char *const types[] = {"", "once", "always", "descriptors", "closed 0 to 2"};
@@ -48,9 +48,9 @@ static struct fault {
     enum type type;
     struct kind *kind;
     int errnum;
-    /* Which of its kind; of LIMIT, RLIMIT_NOFILE. */
+    /* The number of the call among those of its kind; for LIMIT, RLIMIT_NOFILE. */
     int occurrence;
-    /* The function of the library in which it happens, by number. */
+    /* The number of the library's function in which it happens. */
     int call;
 } fault;
 
@@ -59,7 +59,7 @@ struct site {
     int occurrence, call;
 };
 
-/* What the processes of a run share. */
+/* Shared by the processes of a run. */
 static struct trace {
     struct site sites[2048];
     int count;
@@ -119,11 +119,11 @@ int inject(struct kind *kind)
     if (!armed)
         return 0;
     int occurrence = ++kind->count;
-    if (recording && trace->count < 2048 && occurrence <= MOST_OF_A_KIND)
+    if (recording && trace->count < 2048 && occurrence <= MAX_OF_A_KIND)
         trace->sites[trace->count++] = (struct site){kind, occurrence, call_number};
     if (fault.kind != kind || cleared || occurrence < fault.occurrence ||
         (fault.type == ONCE && occurrence > fault.occurrence) ||
-        (fault.errnum == EINTR && occurrence > fault.occurrence + MOST_SIGNALS))
+        (fault.errnum == EINTR && occurrence > fault.occurrence + MAX_SIGNALS))
         return 0;
     fired = trace->fired = 1;
     errno = fault.errnum;
@@ -164,7 +164,7 @@ void disarm(void)
 
 static int is_documented(int errnum)
 {
-    /* Layer 1 gives the errno of the call that failed. */
+    /* Layer 1 reports the errno of the call that failed. */
     if (strncmp(function, "shmc_", 5))
         return errnum == fault.errnum || fault.type == LIMIT || (expendable && errnum == EEXIST);
     for (size_t i = 0; i < sizeof documented / sizeof *documented; i++)
@@ -180,9 +180,9 @@ int again(int failed, int errnum, int expected)
     if (fault.type == CLOSED)
         for (int file = 0; file < 3; file++)
             if (fcntl(file, F_GETFD) >= 0)
-                complain("has descriptor %d", file);
-    /* Temporary names of other processes take calls of their own: then the count says nothing, and
-     * the state before this call was not taken. */
+                complain("descriptor %d is open", file);
+    /* Temporary names of other processes cost additional calls. The count is then useless, and
+     * no state was recorded before this call. */
     if (fired && !recording && call_number < fault.call)
         _exit(0);
     if (failed ? errnum == expected : !expected) {
@@ -309,7 +309,8 @@ static int run(const struct scenario *which)
     return WIFEXITED(status) && WEXITSTATUS(status) == 0;
 }
 
-/* One run in `stride` of all faults of a scenario, and all limits; the number of faults. */
+/* Makes one in `stride` of the runs with a fault of a scenario, and those with limits. Returns
+ * the number of faults. */
 static long fail_each(const struct scenario *which, long *number, long stride)
 {
     static struct site sites[2048];
@@ -326,8 +327,8 @@ static long fail_each(const struct scenario *which, long *number, long stride)
                 run(which);
                 faults += trace->fired;
             }
-    for (int limit = 0; limit <= MOST_LIMIT + 1; limit++) {
-        enum type type = limit > MOST_LIMIT ? CLOSED : LIMIT;
+    for (int limit = 0; limit <= MAX_LIMIT + 1; limit++) {
+        enum type type = limit > MAX_LIMIT ? CLOSED : LIMIT;
         if ((*number)++ % (stride > 3 ? 3 : stride))
             continue;
         fault = (struct fault){type, NULL, 0, limit, 0};
@@ -343,7 +344,7 @@ int main(int argc, char **argv)
     long faults = 0, number = 0;
     if (argc != 5 || dup3(STDOUT_FILENO, REPORT, O_CLOEXEC) != REPORT)
         return 2;
-    /* What perror(3) says is of no interest here. */
+    /* The text of perror(3) is not checked here. */
     if (!freopen("/dev/null", "w", stderr))
         return 2;
     trace = mmap(NULL, sizeof *trace, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);

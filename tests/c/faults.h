@@ -1,4 +1,4 @@
-/* What the parts of the fault harness share; faults.c says how it works. */
+/* Declarations of the fault harness. faults.c explains how it works. */
 #ifndef FAULTS_H
 #define FAULTS_H
 
@@ -6,7 +6,7 @@
 #include <stddef.h>
 #include <sys/types.h>
 
-/* A kind of call that can fail, each with the errnos that the kernel or the C library gives for it. */
+/* A kind of call that can fail, with the errnos that the kernel or the C library may give it. */
 struct kind {
     const char *name;
     int errnos[24];
@@ -14,21 +14,22 @@ struct kind {
     int count;
 };
 
-/* fault-calls.c: whether this call of the library fails now; errno is set then. */
+/* fault-calls.c: whether this call of the library fails now. If so, errno is set. */
 int inject(struct kind *kind);
 
-/* faults.c: what went wrong in this run; it ends here. */
+/* faults.c: reports a defect and ends this run. */
 void complain(const char *format, ...) __attribute__((format(printf, 1, 2), noreturn));
-/* Notes what the run has created, for the comparison and for the removal after it. */
+/* Records a name or an id that the run has created, for the comparison and for the removal
+ * afterwards. */
 void created_name(const char *path);
 void created_shm(int id);
 void created_sem(int id);
-/* Lines of the state with this text may vanish: what SHMC_RECLAIM replaces. */
+/* Lines of the state with this text may vanish, because SHMC_RECLAIM replaces the object. */
 extern const char *expendable;
 
 /* Whether the library runs, and not the harness. */
 extern int armed;
-/* What this system lacks in the whole run: files without a name, or /proc to give them one. */
+/* Features that are missing in the whole run: unnamed files, or /proc to name them. */
 #define WITHOUT_TMPFILE (1 << 20)
 #define WITHOUT_LINKAT (1 << 21)
 extern int missing;
@@ -40,11 +41,11 @@ extern void *lasting_page;
 void begin(const char *function);
 void arm(void);
 void disarm(void);
-/* Checks the result of a call, and says whether to make the call once more without the fault. */
+/* Checks the result of a call. Returns whether to make the call once more without the fault. */
 int again(int failed, int errnum, int expected);
 
-/* Calls a function of the library, which fails by returning `bad`. Without the fault it fails with
- * errno `expected`, or succeeds where that is 0. */
+/* Calls a function of the library that reports a failure as `bad`. Without the fault it must
+ * fail with errno `expected`, or succeed if that is 0. */
 #define EXPECT(expected, bad, function, ...)                                                       \
     __extension__({                                                                                \
         __typeof__(function(__VA_ARGS__)) result_;                                                 \
@@ -64,28 +65,29 @@ int again(int failed, int errnum, int expected);
 #define CHECK(condition)                                                                           \
     do                                                                                             \
         if (!(condition))                                                                          \
-            complain("not so: %s", #condition);                                                    \
+            complain("false: %s", #condition);                                                     \
     while (0)
 
-/* A program of its own does something and exits, or stays until it is killed. */
+/* Another process calls `act` and exits, or stays until it is killed. */
 void elsewhere(void (*act)(const char *, int), const char *name, int flags);
 pid_t start_holder(void (*act)(const char *, int), const char *name, int flags);
 void stop_holder(pid_t holder);
 
-/* A scenario calls the library with a name and flags; the name's kind may stand in its title. */
+/* A scenario calls the library with a name and flags. Its title may contain the kind of the
+ * name. */
 struct scenario {
     char title[64];
     void (*run)(const char *name, int flags);
     char name[512];
     int flags;
-    /* Its calls are too many to fail one by one. */
+    /* It makes too many calls to fail each of them. */
     int once;
 };
 void add(const char *title, void (*run)(const char *, int), const char *name, int flags);
 extern struct scenario scenarios[256];
 extern int scenario_count;
 
-/* The scenarios of each group, by the names that the directory and the prefix give. */
+/* Add the scenarios of each group, with names made of the directory and the prefix. */
 struct names {
     char sysv_path[512], sysv_id[512], sysv_key[64], posix[256], file[512], directory[512];
 };
@@ -94,7 +96,7 @@ void add_semaphores(const struct names *names);
 void add_channels(const struct names *names);
 void add_comm(const struct names *names);
 
-/* fault-state.c: what there is now, as sorted lines. */
+/* fault-state.c: the present state, as sorted lines. */
 struct state {
     char text[131072];
     size_t length;
@@ -105,16 +107,16 @@ void take_state(struct state *state);
 const char *difference(const struct state *a, const struct state *b,
                        int (*accepts)(const char *line, size_t length));
 
-/* An injected failure kept the library from releasing this: it may be left, and nothing else. */
+/* A fault kept the library from releasing this resource, so it may remain. */
 void not_released(const char *line, void *address, size_t size, int id);
-/* It was released after all. */
+/* The library released it later. */
 void released(const char *line);
-/* Whether a line of the state may be there for that reason. */
+/* Whether a line of the state may remain for that reason. */
 int is_unreleased(const char *line, size_t length);
-/* Releases what is_unreleased has met. */
+/* Releases the resources that is_unreleased has found. */
 void release_the_rest(void);
 
-/* What all processes of a run have created. */
+/* The names and ids that all processes of a run have created. */
 struct created {
     char names[256][256];
     int name_count;

@@ -1,7 +1,7 @@
 /*
- * forks NAME ROUNDS: in each round a process opens the sending end of a channel
- * while its other thread forks, and is killed; its child lives on. The end must
- * be free. Ends with 0 if it always was.
+ * forks NAME ROUNDS: in each round a process opens the sending end of a channel while its other
+ * thread forks, and is killed; its child lives on. The end must then be free. Exits with 0 if it
+ * was free in every round.
  */
 #define _GNU_SOURCE
 #include "shmcomm.h"
@@ -35,7 +35,7 @@ static void spin(long ns)
     while ((now.tv_sec - begin.tv_sec) * 1000000000 + now.tv_nsec - begin.tv_nsec < ns);
 }
 
-/* Its child tells its pid, and lives on. */
+/* Forks a child that reports its pid and lives on. */
 static void *fork_later(void *out)
 {
     pid_t child;
@@ -45,7 +45,7 @@ static void *fork_later(void *out)
     if (child == -1)
         fail("fork");
     if (child == 0) {
-        alarm(60); /* whatever becomes of the others */
+        alarm(60); /* a limit, if the other processes die */
         child = getpid();
         if (write(*(int *)out, &child, sizeof child) != sizeof child)
             fail("write");
@@ -55,13 +55,13 @@ static void *fork_later(void *out)
     return NULL;
 }
 
-/* Opens, forks meanwhile, tells its own pid, and waits to be killed. */
+/* Opens the end while the other thread forks, reports its pid, and waits to be killed. */
 static void opener(int out)
 {
     pthread_t thread;
     pid_t self = getpid();
 
-    /* From the first open on, children close what they inherit. */
+    /* After the first open, children close inherited descriptors. */
     shmc_channel_close(shmc_channel_open(name, 0, SHMC_CREATE | SHMC_SEND, 0600));
     if (pthread_create(&thread, NULL, fork_later, &out) != 0)
         fail("pthread_create");

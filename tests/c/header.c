@@ -1,6 +1,6 @@
 /*
- * Prints the version of the header and of the library, and fails if a spare
- * field of what the library fills is not zero. Argument: a name for a channel.
+ * Prints the version of the header and of the library. Fails if the library leaves a spare field of
+ * a struct that is not zero. Argument: a name for a channel.
  */
 #include "shmcomm.h"
 

@@ -1,4 +1,4 @@
-/* To be preloaded: a child holds the semaphore long, its parent short. */
+/* To be preloaded: a child holds the semaphore for long, its parent briefly. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <unistd.h>
@@ -16,7 +16,7 @@ int shmc_sem_post(shmc_sem *semaphore)
     int (*next)(shmc_sem *);
 
     *(void **)&next = dlsym(RTLD_NEXT, "shmc_sem_post");
-    /* The parent's are short, so that the child is in the queue when it gives the semaphore back. */
+    /* The parent holds it briefly, and the child is in the queue when the parent posts. */
     usleep(getpid() == first ? 50000 : 700000);
     return next(semaphore);
 }

@@ -1,8 +1,9 @@
 /* Uses a channel whose memory another process overwrites meanwhile.
  *
- * hostile PATH SECONDS SEED PATIENCE [s]: the channel's object is PATH; s: shared ends. Ends with 0
- * unless a call touches what is not the channel's (then by SIGSEGV), gives more than there is, or fails
- * by an unexpected errno; with 4 where one took PATIENCE milliseconds longer than its timeout. */
+ * hostile PATH SECONDS SEED PATIENCE [s]: the channel's object is PATH; s: shared ends. Exits
+ * with 0 if all is well, and with 4 if a call took PATIENCE milliseconds longer than its
+ * timeout. A call that touches memory outside the channel dies of SIGSEGV. A call that returns
+ * too many bytes or an unexpected errno ends the program with 1. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
@@ -25,7 +26,7 @@
 #define GUARD (1 << 20)
 #define ENDS 4
 
-/* mmap(2) for the library: what it reserves without access gets more of that on both sides. */
+/* mmap(2) for the library. A reservation without access gets inaccessible pages on both sides. */
 static struct { char *start; size_t length; } mapped[8];
 
 void *mmap(void *address, size_t length, int protection, int flags, int file, off_t offset)
@@ -76,7 +77,8 @@ static uint64_t random64(void)
     return bits ^ (bits >> 31);
 }
 
-/* Milliseconds, without those in which others had the processor: a busy machine spoils nothing. */
+/* Milliseconds, without those in which other processes had the processor, so a busy machine
+ * spoils no measurement. */
 static double now_ms(void)
 {
     static int statistics = -2;
@@ -101,7 +103,7 @@ static void fail(const char *what, long value)
     exit(1);
 }
 
-/* Where the words of the header are: see `at` in channel/memory.rs. */
+/* The offsets of the header's words: see `at` in channel/memory.rs. */
 #define SENDER_LOCK 320
 #define RECEIVER_LOCK 384
 static const size_t words[] = {0,   8,   64,          72,            128, 136, 192, 256,
@@ -124,13 +126,13 @@ static uint64_t adversarial(void)
 
 static void attack(const char *path)
 {
-    /* It does not outlive a failure. */
+    /* The attacker dies with its parent, also after a failure. */
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     int file = open(path, O_RDWR);
     char *memory = mmap(NULL, HEADER + CAPACITY, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
     if (file < 0 || memory == MAP_FAILED)
         _exit(1);
-    /* In some rounds one word changes as fast as can be, as one that is free, or held by a slot. */
+    /* In some rounds one word changes in a tight loop, as a free lock or one held by a slot. */
     size_t at = random64() % 2 ? words[random64() % (sizeof words / sizeof *words)]
                                : random64() % 2 ? SENDER_LOCK : RECEIVER_LOCK;
     if (at != 0 && random64() % 2)
@@ -157,7 +159,7 @@ static void attack(const char *path)
 static char buffer[2 * CAPACITY];
 static long calls, successes;
 
-/* Whether a call succeeded; the errno must be one that is documented for damage or for waiting. */
+/* Returns whether a call succeeded. Its errno must be documented for damage or for waiting. */
 static int check(const char *what, int succeeded, double started, int timeout)
 {
     int errnum = errno;
@@ -204,10 +206,10 @@ static void use(struct shmc_channel *channel, int sends)
         memset(buffer + size, 0x5a, 64);
         ssize_t got = shmc_recv(channel, buffer, size, timeout);
         if (check("recv", got >= 0, started, timeout) && (size_t)got > size)
-            fail("received more than fits", (long)got);
+            fail("received more than the buffer holds", (long)got);
         for (int i = 0; i < 64; i++)
             if (buffer[size + i] != 0x5a)
-                fail("wrote behind the buffer", i);
+                fail("wrote after the end of the buffer", i);
     } else {
         const char *place = shmc_peek(channel, &length, timeout);
         if (!check("peek", place != NULL, started, timeout))

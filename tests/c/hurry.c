@@ -1,4 +1,5 @@
-/* To be preloaded: a second is a hundredth of one, and no byte behind a segment can be touched. */
+/* To be preloaded: a second of sleep lasts 10 ms, and an access after the end of a segment is a
+ * fault. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <poll.h>

@@ -1,7 +1,6 @@
 /*
- * inherited NAME: a forked child closes the handles that it has inherited,
- * whose descriptors' numbers are other files' by then. Those files must stay
- * open, and the parent must keep its ends.
+ * inherited NAME: a forked child closes the handles that it has inherited, after other files got
+ * the numbers of their descriptors. Those files must stay open, and the parent must keep its ends.
  */
 #define _GNU_SOURCE
 #include "shmcomm.h"
@@ -15,7 +14,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define MOST 64
+#define MAX_DESCRIPTORS 64
 
 static void check(int holds, const char *what)
 {
@@ -36,11 +35,11 @@ static void child(shmc_channel *sender, shmc_channel *receiver, const char *was_
 {
     static const char text[] = "mine";
     char found[sizeof text];
-    struct stat stat[MOST];
+    struct stat stat[MAX_DESCRIPTORS];
     int descriptor, reused = 0;
 
-    /* Takes each number that the parent has and this process has not. */
-    for (descriptor = 0; descriptor < MOST; descriptor++)
+    /* Opens a file at each number that is open in the parent and closed here. */
+    for (descriptor = 0; descriptor < MAX_DESCRIPTORS; descriptor++)
         if (was_open[descriptor] && !is_open(descriptor)) {
             FILE *file = tmpfile();
 
@@ -57,7 +56,7 @@ static void child(shmc_channel *sender, shmc_channel *receiver, const char *was_
     CHECK(shmc_channel_close(sender) == 0);
     CHECK(shmc_channel_close(receiver) == 0);
 
-    for (descriptor = 0; descriptor < MOST; descriptor++)
+    for (descriptor = 0; descriptor < MAX_DESCRIPTORS; descriptor++)
         if (stat[descriptor].st_ino != 0) {
             struct stat now;
 
@@ -69,7 +68,7 @@ static void child(shmc_channel *sender, shmc_channel *receiver, const char *was_
 
 int main(int argc, char **argv)
 {
-    char was_open[MOST];
+    char was_open[MAX_DESCRIPTORS];
     shmc_channel *sender, *receiver;
     int descriptor, status;
     char message[8];
@@ -79,7 +78,7 @@ int main(int argc, char **argv)
     sender = shmc_channel_open(argv[1], 4096, SHMC_CREATE | SHMC_SEND, 0600);
     receiver = shmc_channel_open(argv[1], 0, SHMC_RECV, 0600);
     CHECK(sender != NULL && receiver != NULL);
-    for (descriptor = 0; descriptor < MOST; descriptor++)
+    for (descriptor = 0; descriptor < MAX_DESCRIPTORS; descriptor++)
         was_open[descriptor] = (char)is_open(descriptor);
     CHECK((pid = fork()) != -1);
     if (pid == 0) {
@@ -88,7 +87,7 @@ int main(int argc, char **argv)
     }
     CHECK(waitpid(pid, &status, 0) == pid && status == 0);
 
-    /* The parent's ends are its own as before. */
+    /* The parent still holds its ends. */
     CHECK(shmc_channel_open(argv[1], 0, SHMC_SEND, 0) == NULL && errno == EBUSY);
     CHECK(shmc_send(sender, "hello", 6, 0) == 0);
     CHECK(shmc_recv(receiver, message, sizeof message, 0) == 6);

@@ -1,4 +1,5 @@
-/* Sets the variables that its arguments name, and prints the key of create_shm. */
+/* Sets the environment variables in its arguments, and prints the key of
+ * create_shm. */
 #include "comm.h"
 
 #include <stdio.h>

@@ -1,8 +1,8 @@
 /*
- * One side of a long conversation: "send NAME" or "recv NAME" goes on until it
- * is killed, "rest NAME" receives what is left. Each message carries its number,
- * which is how many were sent before it, and bytes that follow from it. Whoever
- * comes after a dead one goes on from what the channel counts.
+ * One side of a long conversation: "send NAME" or "recv NAME" runs until it is killed, "rest NAME"
+ * receives the remaining messages. Each message has its number, which is the number of messages
+ * sent before it, and bytes that depend on that number. The successor of a killed process continues
+ * at the count of the channel.
  */
 #include "shmcomm.h"
 
@@ -11,9 +11,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { LONGEST = 3000 };
+enum { MAX_LENGTH = 3000 };
 
-static unsigned char message[LONGEST];
+static unsigned char message[MAX_LENGTH];
 
 static uint64_t next_random(uint64_t *state)
 {
@@ -27,7 +27,7 @@ static uint64_t next_random(uint64_t *state)
 static size_t make(uint64_t number)
 {
     uint64_t state = number * 0x9e3779b97f4a7c15u + 1;
-    size_t length = sizeof number + next_random(&state) % (LONGEST - sizeof number);
+    size_t length = sizeof number + next_random(&state) % (MAX_LENGTH - sizeof number);
     size_t i;
 
     memcpy(message, &number, sizeof number);
@@ -54,7 +54,7 @@ static int send_messages(shmc_channel *channel, uint64_t number)
         } else {
             void *place;
 
-            while ((place = shmc_reserve(channel, LONGEST, -1)) == NULL)
+            while ((place = shmc_reserve(channel, MAX_LENGTH, -1)) == NULL)
                 if (errno != EPIPE)
                     return fail("reserve", number);
             memcpy(place, message, length);

@@ -1,4 +1,4 @@
-/* What the library does in moments that no caller can hit by chance.
+/* The library's behaviour at moments that no caller hits by chance.
  *
  * moments removed NAME PATH: the object is removed when it is opened, but not yet locked
  * moments replaced NAME PATH: another one has its name by then

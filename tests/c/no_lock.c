@@ -1,4 +1,5 @@
-/* To be preloaded: a segment cannot be locked, which it says and waits before. */
+/* To be preloaded: locking a segment prints "locking", waits for a line and
+ * fails. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>

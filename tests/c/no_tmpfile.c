@@ -1,4 +1,4 @@
-/* Preloaded, it makes all file systems such that have no unnamed files. */
+/* To be preloaded: no file system has unnamed files. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>

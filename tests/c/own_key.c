@@ -1,6 +1,6 @@
 /*
- * A program that chooses its key itself; a second source file, own_key_too.c,
- * includes the header likewise.
+ * A program that chooses its own key. A second source file, own_key_too.c, does
+ * the same.
  */
 #ifdef OWN_PATH
 #define _PATH_NAME_ OWN_PATH
@@ -9,7 +9,7 @@
 #define _PROJ_ID_ OWN_ID
 #endif
 #ifdef EARLY
-/* As a constructor of the program's own, or of a C++ object. */
+/* Same as a program's own constructor, or that of a C++ object. */
 int create_shm(int size);
 __attribute__((constructor)) static void create_early(void)
 {
@@ -43,7 +43,7 @@ int main(int argc, char **argv)
         return 2;
     if (create_there() < 0)
         return 1;
-    /* The macros still say what the program chose. */
+    /* The macros still have the program's values. */
     printf("%s %d\n", _PATH_NAME_, _PROJ_ID_);
     return 0;
 }

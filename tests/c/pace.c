@@ -1,5 +1,5 @@
 /*
- * Stands before the C library: a second is a fifth of one.
+ * To be preloaded: a second of sleep lasts 200 ms.
  */
 #define _GNU_SOURCE
 #include <time.h>

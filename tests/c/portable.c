@@ -1,6 +1,6 @@
 /*
- * portable CHANNEL SEMAPHORE: a little of everything, for a processor or a C
- * library that the tests at large do not run on.
+ * portable CHANNEL SEMAPHORE: a little of everything, for processors and C libraries on which the
+ * other tests do not run.
  */
 #define _GNU_SOURCE
 #include "comm.h"
@@ -30,7 +30,7 @@ static void remove_semaphore(void)
     shmc_sem_remove(semaphore_name);
 }
 
-/* Runs a function in a child, which must end with 0. */
+/* Runs a function in a child, which must exit with 0. */
 static pid_t in_child(int (*work)(void *), void *argument)
 {
     pid_t child = fork();

@@ -1,8 +1,9 @@
-/* Runs a program in a sandbox that refuses system calls, as seccomp(2) has it.
+/* Runs a program in a seccomp(2) sandbox that refuses system calls.
  *
  * refuse CALL=ERRNO ... -- PROGRAM ARGUMENT ...
  *
- * CALL: tmpfile (an open with O_TMPFILE), link, linkat, renameat2. Ends with 77 where that cannot be had. */
+ * CALL: tmpfile (an open with O_TMPFILE), link, linkat, renameat2. Exits with 77 if there is no
+ * seccomp(2). */
 #define _GNU_SOURCE
 #include <fcntl.h>
 #include <linux/filter.h>
@@ -18,7 +19,7 @@
 #define LOAD(what) BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, what))
 #define EQUAL(value, yes, no) BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, value, yes, no)
 #define RETURN(what) BPF_STMT(BPF_RET | BPF_K, what)
-/* The low half of an argument, which is first on the machines that this is for. */
+/* The low half of an argument, on a little-endian machine. */
 #define ARGUMENT(n) args[n]
 
 static struct sock_filter filter[64];

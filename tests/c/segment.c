@@ -1,6 +1,6 @@
 /*
- * Calls what its arguments say, in order, on the segment opened last, and
- * prints what each call returned: "name: ok" or "name: errno N".
+ * Makes the calls that its arguments name, in order, on the segment opened last, and prints the
+ * result of each: "name: ok" or "name: errno N".
  */
 #include "shmcomm.h"
 
@@ -117,13 +117,13 @@ int main(int argc, char **argv)
         else if (strcmp(what, "fill") == 0)
             memset(shmc_segment_addr(segment), 'x', shmc_segment_size(segment));
         else if (strcmp(what, "child") == 0) {
-            /* The child goes on with the rest; the parent waits for it. */
+            /* The child makes the remaining calls; the parent waits for it. */
             int status;
 
             if (fork() > 0)
                 return wait(&status) < 0 || status != 0;
         } else if (strcmp(what, "orphan") == 0) {
-            /* The child goes on with the rest; the parent ends at once. */
+            /* The child makes the remaining calls; the parent exits at once. */
             if (fork() > 0)
                 _exit(0);
         } else if (strcmp(what, "umask") == 0)

@@ -1,6 +1,6 @@
 /*
- * On the semaphore of the first argument: "wait" or "post" after the others,
- * stopped before and after the last one; "free" says whether nobody has it.
+ * semaphore-holder NAME CALL ...: makes the calls "wait" and "post" in order, and stops before and
+ * after the last one. "free" reports whether the semaphore is free.
  */
 #define _GNU_SOURCE
 #include "shmcomm.h"

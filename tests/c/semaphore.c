@@ -1,6 +1,6 @@
 /*
- * Calls what its arguments say, in order, on the semaphore opened last, and
- * prints what each call returned: "name: N" or "name: errno N".
+ * Makes the calls that its arguments name, in order, on the semaphore opened last, and prints the
+ * result of each: "name: N" or "name: errno N".
  */
 #define _GNU_SOURCE
 #include "shmcomm.h"
@@ -51,7 +51,7 @@ static void nothing(int signal)
     (void)signal;
 }
 
-/* A handler runs once, that many milliseconds from now. */
+/* A signal handler runs once, after this many milliseconds. */
 static void interrupt_in(int milliseconds)
 {
     struct sigaction action;
@@ -82,7 +82,7 @@ static int compare(const void *one, const void *other)
     return (a > b) - (a < b);
 }
 
-/* From a post to the return of a wait in another process that sleeps: the median in microseconds. */
+/* The median time in microseconds from a post to the return of the wait of a sleeping process. */
 static long long latency(shmc_sem *semaphore)
 {
     long long samples[ROUNDS];

@@ -1,6 +1,6 @@
 /*
- * sharers NAME MODE SIDE: what processes that share an end of a channel owe each
- * other. SIDE is s or r: which end is shared. Prints milliseconds, or counts.
+ * sharers NAME MODE SIDE: processes that share an end of a channel. SIDE is the shared end, s or r.
+ * Prints milliseconds or a count.
  */
 #define _GNU_SOURCE
 #include "shmcomm.h"
@@ -68,7 +68,7 @@ static shmc_channel *peer(void)
     return opened(shared == SHMC_SEND ? SHMC_RECV : SHMC_SEND);
 }
 
-/* One message through the shared end. */
+/* Passes one message through the shared end. */
 static int pass(shmc_channel *channel, int timeout)
 {
     if (shared == SHMC_SEND)
@@ -76,7 +76,7 @@ static int pass(shmc_channel *channel, int timeout)
     return shmc_recv(channel, buffer, sizeof buffer, timeout) < 0 ? -1 : 0;
 }
 
-/* Lets one message pass, from the other end. */
+/* Lets one message pass the shared end: receives or sends one at the other end. */
 static void let_one_pass(shmc_channel *channel)
 {
     int result = shared == SHMC_SEND ? (int)shmc_recv(channel, buffer, sizeof buffer, 5000)
@@ -86,7 +86,7 @@ static void let_one_pass(shmc_channel *channel)
         fail("peer");
 }
 
-/* Makes those wait who share the end. */
+/* Fills a channel with shared senders, so that the sharers must wait. */
 static void let_them_wait(shmc_channel *channel)
 {
     if (shared == SHMC_RECV)
@@ -123,7 +123,7 @@ static void killed(pid_t pid)
         fail("waitpid");
 }
 
-/* A process that waits at the shared end, and says what it gets. */
+/* Starts a process that waits at the shared end and reports the result. */
 static pid_t waiter(int report, int timeout)
 {
     pid_t pid = child();
@@ -141,7 +141,7 @@ static pid_t waiter(int report, int timeout)
     return pid;
 }
 
-/* The time of the last report, all of which have this errno. */
+/* Reads `count` reports, which must have this errno. Returns the latest time. */
 static double last_report(int report, int count, int expected)
 {
     double time[2], last = 0;
@@ -159,7 +159,7 @@ static double last_report(int report, int count, int expected)
     return last;
 }
 
-/* One waits and is stopped; how long until another one gets what there is. */
+/* A sharer waits and is stopped. Prints the time until another one gets the message or the room. */
 static void stopped(void)
 {
     shmc_channel *own = sharer(), *other;
@@ -177,12 +177,13 @@ static void stopped(void)
     let_one_pass(other);
     begin = now();
     if (pass(own, 5000) != 0)
-        fail("beside one that is stopped");
+        fail("beside a stopped waiter");
     printf("%.3f\n", now() - begin);
     killed(pid);
 }
 
-/* A wait beside another waiter, whose time is over before: how much longer it took. */
+/* A wait beside another waiter with an earlier deadline. Prints how much longer than its timeout
+ * it took. */
 static void deadline(void)
 {
     shmc_channel *own = sharer();
@@ -202,7 +203,7 @@ static void deadline(void)
     ended(pid);
 }
 
-/* The only peer dies, or closes its end: how long until the last waiter knows. */
+/* The only peer dies or closes its end. Prints the time until the last waiter notices. */
 static void gone(int dies)
 {
     shmc_channel *own = sharer();
@@ -245,7 +246,8 @@ static void gone(int dies)
         ended(other);
 }
 
-/* One is killed inside a reserve or a peek: how long until another one goes on. */
+/* A sharer is killed between reserve and commit, or peek and release. Prints the time until
+ * another one goes on. */
 static void holder(void)
 {
     shmc_channel *own = sharer(), *other = peer();
@@ -271,7 +273,7 @@ static void holder(void)
     }
     if (read(ready[0], buffer, 1) != 1)
         fail("read");
-    /* A try says so at once while it lives, and gets it at once when it is dead. */
+    /* While the holder lives, a call with timeout 0 fails at once. */
     begin = now();
     if (pass(own, 0) == 0 || errno != EAGAIN)
         fail("beside a holder");
@@ -287,7 +289,7 @@ static void holder(void)
     wait(NULL);
 }
 
-/* A dead holder is in nobody's way, even at timeout 0. */
+/* A dead holder blocks no call, even with timeout 0. */
 static void dead_holder(void)
 {
     shmc_channel *own = sharer(), *other = peer();
@@ -311,7 +313,7 @@ static void dead_holder(void)
     printf("0\n");
 }
 
-/* How often all sleepers together are woken by a message each few milliseconds. */
+/* Prints how many times all sleepers together wake, with a message every 2 ms. */
 static void wakeups(void)
 {
     enum { MESSAGES = 100 };
@@ -345,7 +347,7 @@ static void wakeups(void)
     printf("%ld\n", after.ru_nvcsw - before.ru_nvcsw);
 }
 
-/* Two living ones take turns, and failed waits in between lock nobody out. */
+/* Two living sharers take turns. Failed waits in between lock neither out. */
 static void turns(void)
 {
     shmc_channel *one = sharer(), *two = sharer(), *other = peer();
@@ -381,7 +383,7 @@ static void turns(void)
     printf("0\n");
 }
 
-/* So many may share an end, and no more: what the next one gets. */
+/* 63 handles may share an end. The next one gets EBUSY. */
 static void limit(void)
 {
     for (int i = 0; i < 63; i++)

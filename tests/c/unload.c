@@ -1,7 +1,7 @@
 /*
  * unload LIBRARY NAME ROUNDS: in each round it loads the library, opens a
  * channel and closes it, unloads the library, and forks. Prints whether the
- * library is still loaded in the end.
+ * library is still loaded at the end.
  */
 #include "shmcomm.h"
 

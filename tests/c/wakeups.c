@@ -1,6 +1,6 @@
 /*
- * wakeups NAME WHAT FLAGS ROUNDS: how long one that sleeps takes to go on after
- * the other has made that possible; prints the median in microseconds.
+ * wakeups NAME WHAT FLAGS ROUNDS: prints the median time in microseconds from the moment when a
+ * sleeper could go on to the moment when it does.
  *
  * WHAT: recv   a receiver sleeps until there is a message
  *       send   a sender sleeps until there is room
@@ -31,18 +31,18 @@
 #include <unistd.h>
 
 #define CAPACITY 4096
-#define LARGEST (CAPACITY - 16)
-#define MOST_ROUNDS 1000
+#define MAX_MESSAGE (CAPACITY - 16)
+#define MAX_ROUNDS 1000
 #define BURST 600
 #define PATIENCE 20000
-/* As long as nobody looks by itself: that is every 50 or 80 ms. */
+/* Shorter than the 50 or 80 ms after which a sleeper looks on its own. */
 #define PAUSE_US 25000
 
-/* What both processes see. */
+/* Shared by both processes. */
 static struct shared {
     shmc_mutex mutex;
     volatile long long made_possible_us;
-    long long took_us[MOST_ROUNDS];
+    long long took_us[MAX_ROUNDS];
 } *shared;
 
 static const char *name, *flags;
@@ -78,7 +78,7 @@ static void listen_to(const int *pipe)
     CHECK(read(pipe[0], &byte, 1) == 1);
 }
 
-/* Lets the other one fall asleep, and says when it could go on. */
+/* Lets the sleeper fall asleep, and records when it could go on. */
 static void pause_and_stamp(void)
 {
     usleep(PAUSE_US);
@@ -135,7 +135,7 @@ static int burst(void)
     return strchr(flags, 'b') != NULL ? BURST : 0;
 }
 
-/* Each role takes part in one round after the other. */
+/* Each role runs through all rounds. */
 
 static void waiting_receiver(void)
 {
@@ -167,7 +167,7 @@ static void late_sender(void)
 
 static void waiting_sender(void)
 {
-    static char fill[LARGEST];
+    static char fill[MAX_MESSAGE];
     shmc_channel *channel = open_end(SHMC_SEND);
 
     listen_to(to_sleeper);
@@ -184,7 +184,7 @@ static void waiting_sender(void)
 
 static void late_receiver(void)
 {
-    static char filled[LARGEST];
+    static char filled[MAX_MESSAGE];
     shmc_channel *channel = open_end(SHMC_RECV);
 
     tell(to_sleeper);
@@ -214,7 +214,7 @@ static void committing_sharer(void)
     }
 }
 
-/* Closes what it has reserved at. */
+/* Closes the handle that has a reservation. */
 static void closing_sharer(void)
 {
     shmc_channel *out = open_end(SHMC_RECV);
@@ -323,14 +323,14 @@ int main(int argc, char **argv)
     name = argv[1];
     flags = argv[3];
     rounds = atoi(argv[4]);
-    CHECK(rounds > 0 && rounds <= MOST_ROUNDS);
+    CHECK(rounds > 0 && rounds <= MAX_ROUNDS);
     while (strcmp(test->what, argv[2]) != 0)
         CHECK(++test < tests + sizeof tests / sizeof tests[0]);
     shared = mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     CHECK(shared != MAP_FAILED && shmc_mutex_init(&shared->mutex) == 0);
     CHECK(pipe(to_sleeper) == 0 && pipe(to_waker) == 0);
     CHECK((child = fork()) != -1);
-    /* Who waits for one that has failed reads the end of its pipe. */
+    /* A process that waits for a failed one reads the end of the pipe. */
     if (child == 0) {
         prctl(PR_SET_PDEATHSIG, SIGKILL);
         CHECK(close(to_sleeper[1]) == 0 && close(to_waker[0]) == 0);
