@@ -13,13 +13,13 @@
 
 #include "shmcomm.h"
 
-/* As in channel-server.c. */
+/* Same as in channel-server.c. */
 #define LETTERS "posix:/shmcomm-letters" /* from the client to the server */
 #define ANSWERS "posix:/shmcomm-answers" /* from the server to the client */
 #define CAPACITY 4096
 #define LENGTH 5
 
-/* The calls wait, and their waits end, as in channel-server.c. */
+/* The calls wait, and channel-server.c says when a wait ends. */
 static int converse(shmc_channel *letters, shmc_channel *answers)
 {
     char text[LENGTH];
@@ -45,8 +45,8 @@ static int converse(shmc_channel *letters, shmc_channel *answers)
 }
 
 /*
- * Closes our end of the channel. The server removes it; after a failure we do,
- * for there may be no server.
+ * Closes our end of the channel. The server removes the channel. After a
+ * failure we do, because there may be no server.
  */
 static int leave(shmc_channel *channel, const char *name, int status)
 {

@@ -45,7 +45,7 @@ static int client(const char *name, int from)
     return EXIT_SUCCESS;
 }
 
-/* Starts a client as a process of its own. */
+/* Starts a client in its own process. */
 static pid_t start_client(const char *name, int from)
 {
     pid_t pid = fork();
@@ -63,7 +63,8 @@ static int server(shmc_channel *channel, const char *name, pid_t pid)
     int length = 0;
 
     while (length < LETTERS && caught_signal == 0) {
-        /* No message yet? This sleeps until there is one, or a signal is caught. */
+        /* Without a message this sleeps until there is one, or a signal is
+         * caught. */
         ssize_t received = shmc_recv(channel, &text[length], 1, -1);
 
         if (received == 1) {

@@ -19,7 +19,8 @@
 #define LETTERS 5
 
 /*
- * Appends a letter to the text in the segment: 0, or -1 if it has no room.
+ * Appends a letter to the text in the segment. Returns 0, or -1 if it has no
+ * room.
  *
  * volatile: the server reads these bytes while we write them, so the compiler
  * must write each one, when and in the order that it is written here.
@@ -64,10 +65,10 @@ int main(void)
 
     id = get_shm();
     if (id < 0)
-        return EXIT_FAILURE; /* get_shm has said why */
+        return EXIT_FAILURE; /* get_shm has reported the error */
     printf("client: found segment %d\n", id);
 
-    /* Not earlier: while get_shm waits, a signal may simply end us. */
+    /* After get_shm: while that waits, a signal may simply end the program. */
     catch_signals();
 
     memory = shm_at(id);

@@ -1,5 +1,5 @@
 /*
- * What all these programs share and none is about: output and signals.
+ * Output and signals, which all these programs need.
  *
  * Include it first: _XOPEN_SOURCE must stand before any header of the system.
  */
@@ -32,14 +32,14 @@ static inline void print_line_by_line(void)
     must_succeed(setvbuf(stdout, NULL, _IOLBF, BUFSIZ) != 0, "setvbuf");
 }
 
-/* The status of main: a failure if some output did not arrive, as on a full disk. */
+/* The status of main: a failure if some output was lost, as on a full disk. */
 static inline int check_output(int status)
 {
     return fflush(stdout) == EOF || ferror(stdout) ? EXIT_FAILURE : status;
 }
 
 /*
- * Shared memory outlives its programs until somebody removes it. So a signal
+ * Shared memory outlives its programs until a program removes it. So a signal
  * must not end a program before the program has removed what it created.
  *
  * These signals would: Ctrl-C, kill, the terminal is closed, the reader of a
@@ -52,7 +52,7 @@ static const int ending_signals[] = {SIGINT, SIGTERM, SIGHUP, SIGPIPE};
 /*
  * The first way, for a program that waits for other processes: a handler notes
  * the signal and interrupts the wait, and the program cleans up. A handler may
- * do very little; to set such a variable and to call alarm are allowed.
+ * do very little; it may set such a variable and call alarm.
  */
 static volatile sig_atomic_t caught_signal; /* its number; 0: none yet */
 
@@ -90,8 +90,8 @@ static inline void die_of_caught_signal(void)
 }
 
 /*
- * The second way, for a program that is done soon: the kernel holds the signals
- * back, and one that arrives meanwhile takes effect when they are released.
+ * The second way, for a program that exits soon: the kernel holds the signals
+ * back. One that arrives meanwhile takes effect when they are released.
  */
 static sigset_t mask_before;
 

@@ -1,8 +1,8 @@
 /* cc -o mapped-file mapped-file.c -I../include -L../target/release -lshmcomm -Wl,-rpath,../target/release */
 
 /*
- * A mapped file, shared by a parent and its child: as posix.c, but the memory
- * is that of a file on disk.
+ * A mapped file, shared by a parent and its child: same as posix.c, but the
+ * memory is a file on disk.
  *
  * Why the two differ: a POSIX object's bytes are in memory alone. A restart
  * of the machine loses them, and no call waits for a disk. A file's bytes
@@ -26,7 +26,7 @@
 #define SIZE 4096
 #define TEXT "hello from the child"
 
-/* What the child does; its exit status. */
+/* Runs in the child. Returns its exit status. */
 static int write_text(shmc_segment *segment)
 {
     memcpy(shmc_segment_addr(segment), TEXT, sizeof TEXT); /* with its NUL */
@@ -39,7 +39,8 @@ static int write_text(shmc_segment *segment)
     return EXIT_SUCCESS;
 }
 
-/* Lets a child write, and reads what it wrote: 0, or -1 after saying why not. */
+/* Lets a child write, and reads its text. Returns 0, or -1 after reporting
+ * the error. */
 static int let_child_write(shmc_segment *segment)
 {
     int status;
@@ -50,9 +51,9 @@ static int let_child_write(shmc_segment *segment)
         return -1;
     }
     if (child == 0)
-        _exit(write_text(segment)); /* all the rest is for the parent to do */
+        _exit(write_text(segment)); /* the parent does the rest */
 
-    /* Once the child has ended, all that it wrote is there to read. */
+    /* After the child has exited, the parent can read all that it wrote. */
     if (waitpid(child, &status, 0) == -1) {
         perror("mapped-file: waitpid");
         return -1;
@@ -65,7 +66,8 @@ static int let_child_write(shmc_segment *segment)
     return 0;
 }
 
-/* Reads the text as any program can: 0, or -1 after saying why not. */
+/* Reads the text as any program can. Returns 0, or -1 after reporting the
+ * error. */
 static int read_file(const char *path)
 {
     char text[sizeof TEXT];
@@ -111,8 +113,8 @@ int main(int argc, char *argv[])
 
     /*
      * By hand: open, posix_fallocate, mmap, close. Here the file has its size
-     * before it has its name, so that no process finds half of one.
-     * SHMC_EXCL: not if there is one already. 0600: for this user alone.
+     * before it has its name, so that no process finds half of one. SHMC_EXCL:
+     * fails if the file exists. 0600: for this user alone.
      */
     segment = shmc_segment_open(name, SIZE, SHMC_CREATE | SHMC_EXCL, 0600);
     if (segment == NULL) {

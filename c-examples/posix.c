@@ -26,7 +26,7 @@
 #define SIZE 4096
 #define TEXT "hello from the child"
 
-/* Looks where the object is for all to see. */
+/* Shows the object as all programs can see it. */
 static void look_for(const char *path)
 {
     struct stat file;
@@ -37,7 +37,7 @@ static void look_for(const char *path)
         printf("posix: %s is there, %lld bytes\n", path, (long long)file.st_size);
 }
 
-/* What the child does; its exit status. */
+/* Runs in the child. Returns its exit status. */
 static int write_text(shmc_segment *segment)
 {
     memcpy(shmc_segment_addr(segment), TEXT, sizeof TEXT); /* with its NUL */
@@ -50,7 +50,8 @@ static int write_text(shmc_segment *segment)
     return EXIT_SUCCESS;
 }
 
-/* Lets a child write, and reads what it wrote: 0, or -1 after saying why not. */
+/* Lets a child write, and reads its text. Returns 0, or -1 after reporting
+ * the error. */
 static int let_child_write(shmc_segment *segment)
 {
     int status;
@@ -61,9 +62,9 @@ static int let_child_write(shmc_segment *segment)
         return -1;
     }
     if (child == 0)
-        _exit(write_text(segment)); /* all the rest is for the parent to do */
+        _exit(write_text(segment)); /* the parent does the rest */
 
-    /* Once the child has ended, all that it wrote is there to read. */
+    /* After the child has exited, the parent can read all that it wrote. */
     if (waitpid(child, &status, 0) == -1) {
         perror("posix: waitpid");
         return -1;
@@ -98,8 +99,8 @@ int main(int argc, char *argv[])
 
     /*
      * By hand: shm_open, ftruncate, mmap, close. Here the object has its size
-     * before it has its name, so that no process finds half of one.
-     * SHMC_EXCL: not if there is one already. 0600: for this user alone.
+     * before it has its name, so that no process finds half of one. SHMC_EXCL:
+     * fails if the object exists. 0600: for this user alone.
      */
     segment = shmc_segment_open(name, SIZE, SHMC_CREATE | SHMC_EXCL, 0600);
     if (segment == NULL) {
@@ -124,7 +125,7 @@ int main(int argc, char *argv[])
         perror("posix: shmc_segment_close");
         status = EXIT_FAILURE;
     }
-    printf("posix: unmapped, but it does not go by itself\n");
+    printf("posix: unmapped; the object stays until it is removed\n");
     look_for(path);
 
     if (shmc_remove(name) == -1) { /* shm_unlink */

@@ -18,13 +18,13 @@
 
 #define SIZE 1024
 
-/* Reads a word: 0, or -1 after saying why there is none. */
+/* Reads a word. Returns 0, or -1 after reporting why there is none. */
 static int read_word(char word[SIZE])
 {
     int next;
 
     printf("private: type a word and press Enter\n");
-    /* 1023: never more than fits into SIZE bytes with the NUL after it. */
+    /* 1023: SIZE bytes also hold the NUL after the word. */
     if (scanf("%1023s", word) != 1) {
         fprintf(stderr, "private: there was no word to read\n");
         return -1;
@@ -55,7 +55,8 @@ int main(void)
 
     print_line_by_line();
 
-    /* First of all: while we wait for the user, there is nothing to clean up. */
+    /* Before the rest: while we wait for the user, there is nothing to clean
+     * up. */
     if (read_word(word) == -1)
         return EXIT_FAILURE;
 
@@ -81,7 +82,7 @@ int main(void)
     }
     printf("private: detached segment %d\n", info.id);
 
-    /* Where there is no key, the id serves as the name. */
+    /* Without a key, the id serves as the name. */
     snprintf(name, sizeof name, "sysv:id:%d", info.id);
     if (shmc_remove(name) == -1) { /* shmctl(IPC_RMID) */
         perror("private: shmc_remove");

@@ -16,10 +16,10 @@
 
 #include "shmcomm.h"
 
-/* The same as in writer.c: both must use the same key. */
+/* Same as in writer.c: both must use the same key. */
 #define NAME "sysv:../#2015"
 
-/* Runs "ipcs -m". It is here to look at; without it we go on. */
+/* Runs "ipcs -m", for the reader's eyes. If it fails, the program goes on. */
 static void show_segments(const char *when)
 {
     int status;
@@ -44,7 +44,7 @@ int main(int argc, char *argv[])
     print_line_by_line();
     hold_signals(); /* until the segment is removed */
 
-    /* No SHMC_CREATE: there must be one. Size 0: we take it as large as it is. */
+    /* No SHMC_CREATE: the segment must exist. Size 0: any size will do. */
     segment = shmc_segment_open(name, 0, SHMC_RDONLY, 0);
     if (segment == NULL) {
         int error = errno; /* fprintf may change it */
@@ -56,7 +56,8 @@ int main(int argc, char *argv[])
 
     show_segments("before");
 
-    /* Another program wrote it: if it left out the NUL, we stop at the end. */
+    /* Another program wrote the text: without a NUL we stop at the segment's
+     * end. */
     printf("reader: read \"%.*s\"\n", (int)shmc_segment_size(segment),
            (const char *)shmc_segment_addr(segment));
 

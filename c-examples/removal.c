@@ -1,8 +1,8 @@
 /* cc -o removal removal.c -I../include -L../target/release -lshmcomm -Wl,-rpath,../target/release */
 
 /*
- * Removes a System V segment while it is attached: no process finds it any
- * more, those that have it attached keep it, and the last detach frees it.
+ * Removes a System V segment while it is attached: no process finds it
+ * afterwards, attached processes keep it, and the last detach frees it.
  *
  * ./removal NAME uses the segment of another name, such as sysv:0x1234.
  */
@@ -19,7 +19,7 @@
 #define NAME "sysv:../#2016" /* the key is ftok("../", 2016) */
 #define SIZE 4096
 
-/* Like all that follow: 0, or -1 after saying what went wrong. */
+/* This function and the next ones return 0, or -1 after reporting the error. */
 static int show(const char *when, const shmc_segment *segment, shmc_segment_info *info)
 {
     if (shmc_segment_stat(segment, info) == -1) { /* shmctl(IPC_STAT) */
@@ -31,13 +31,13 @@ static int show(const char *when, const shmc_segment *segment, shmc_segment_info
     return 0;
 }
 
-/* No process finds it: neither by its name nor, asking the kernel, by its key. */
+/* Shows that no process finds the segment: neither its name nor its key. */
 static int look_for_it(const char *name, key_t key)
 {
     shmc_segment *other = shmc_segment_open(name, 0, 0, 0);
 
     if (other != NULL) {
-        fprintf(stderr, "removal: somebody else has made a segment of that name\n");
+        fprintf(stderr, "removal: another program has created a segment of that name\n");
         if (shmc_segment_close(other) == -1)
             perror("removal: shmc_segment_close");
         return -1;
@@ -45,7 +45,7 @@ static int look_for_it(const char *name, key_t key)
     printf("removal: opening %s again: %s\n", name, strerror(errno));
 
     if (shmget(key, 0, 0) != -1) {
-        fprintf(stderr, "removal: somebody else has made a segment of that key\n");
+        fprintf(stderr, "removal: another program has created a segment of that key\n");
         return -1;
     }
     printf("removal: shmget of the key it had: %s\n", strerror(errno));
@@ -82,7 +82,7 @@ int main(int argc, char *argv[])
     print_line_by_line();
     hold_signals(); /* until the segment is removed */
 
-    /* SHMC_EXCL: what is there already is not ours to remove. */
+    /* SHMC_EXCL: an existing segment is not ours to remove. */
     segment = shmc_segment_open(name, SIZE, SHMC_CREATE | SHMC_EXCL, 0600);
     if (segment == NULL) {
         int error = errno; /* fprintf may change it */
@@ -103,7 +103,7 @@ int main(int argc, char *argv[])
         use_it(shmc_segment_addr(segment));
     }
 
-    /* shmdt: we were the last to have it, so this frees it */
+    /* shmdt: ours is the last attachment, so this frees the segment */
     if (shmc_segment_close(segment) == -1) {
         perror("removal: shmc_segment_close");
         status = EXIT_FAILURE;

@@ -1,12 +1,12 @@
 # Usage: sh run.sh SERVER CLIENT
 #
-# Runs both until their conversation ends; fails if one of them fails. The client starts when the
-# server has its segment, for one that lies there from earlier is not the server's.
+# Runs both until their conversation ends; fails if one of them fails. The client starts after the
+# server has created its segment, so it cannot find an older one.
 
 programs=
 stopped=
 
-stop() { # lets the programs clean up and end
+stop() { # lets the programs clean up and exit
     trap '' INT TERM HUP
     stopped=yes
     kill $programs 2>/dev/null
@@ -18,7 +18,7 @@ start() {
     if [ "$stopped" ]; then stop; fi
 }
 
-serves() { # whether this process has made a segment and attached it
+serves() { # whether this process has created a segment and attached it
     while read -r key id mode size creator last attached rest; do
         if [ "$creator" = "$1" ] && [ "$attached" -gt 0 ]; then return 0; fi
     done </proc/sysvipc/shm

@@ -2,8 +2,9 @@
 
 /*
  * Two processes take turns on a shared buffer: each waits for the semaphore
- * before it uses the buffer (P) and gives it back afterwards (V). One of them is killed while it
- * has the semaphore; the kernel gives back what it had, and the other goes on.
+ * before it uses the buffer (P) and posts it afterwards (V). One of them is
+ * killed while it has the semaphore. The kernel then returns the semaphore, and
+ * the other process goes on.
  *
  * An optional argument names the semaphore, as in "sysv:/tmp#7".
  */
@@ -33,7 +34,7 @@ static int take(shmc_sem *semaphore, const char *who)
     return -1;
 }
 
-/* V: the other process may have it. */
+/* V: gives the buffer to the other process. */
 static int give(shmc_sem *semaphore, const char *who)
 {
     if (shmc_sem_post(semaphore) == -1) {
@@ -43,7 +44,7 @@ static int give(shmc_sem *semaphore, const char *who)
     return 0;
 }
 
-/* Each changes the buffer in a way that would go wrong if the other did so too. */
+/* Appends a letter. This would go wrong if both processes did it at once. */
 static int append(shmc_sem *semaphore, char *buffer, const char *who, char letter)
 {
     if (take(semaphore, who) == -1)
@@ -78,7 +79,7 @@ static int parent(shmc_sem *semaphore, char *buffer, pid_t other)
 
     for (int i = 0; i < 3 && !failed; i++)
         failed = append(semaphore, buffer, "parent", 'p') == -1;
-    /* Also after a failure: the semaphore stays until the child has ended. */
+    /* Also after a failure: the semaphore must exist until the child exits. */
     if (waitpid(other, &status, 0) == -1) {
         perror("parent: waitpid");
         return EXIT_FAILURE;
@@ -113,7 +114,7 @@ int main(int argc, char **argv)
     if (semaphore == NULL) {
         perror(name);
         if (errno == EEXIST)
-            fprintf(stderr, "semaphore: somebody uses it, or left it: see \"ipcs -s\"\n");
+            fprintf(stderr, "semaphore: it is in use or stale: see \"ipcs -s\"\n");
         shmc_segment_close(segment);
         return EXIT_FAILURE;
     }

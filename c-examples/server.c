@@ -20,8 +20,8 @@
 #define PATIENCE 60 /* seconds */
 
 /*
- * Copies the text out of the segment. Another process writes there: it may
- * have left out the NUL, so we stop at the segment's end.
+ * Copies the text out of the segment. Another process writes there and may
+ * leave out the NUL, so we stop at the segment's end.
  */
 static void copy_text(char copy[SIZE + 1], const volatile char *shared)
 {
@@ -34,9 +34,9 @@ static void copy_text(char copy[SIZE + 1], const volatile char *shared)
 }
 
 /*
- * volatile: the bytes change though nothing in this program changes them, so
- * the compiler must read them again each time. It promises no more than that,
- * which is enough here, where each letter is a byte that is written once.
+ * volatile: another process changes the bytes, so the compiler must read them
+ * again each time. It promises no more than that, which is enough here: each
+ * letter is one byte, written once.
  */
 static int converse(const volatile char *shared)
 {
@@ -45,7 +45,8 @@ static int converse(const volatile char *shared)
     for (int second = 0; second < PATIENCE && caught_signal == 0; second++) {
         copy_text(text, shared);
         printf("server: read \"%s\"\n", text);
-        /* "Begins with", not "equals": a client may have written on meanwhile. */
+        /* "Begins with", not "equals": a client may have written more
+         * meanwhile. */
         if (strncmp(text, EXPECTED, strlen(EXPECTED)) == 0)
             return EXIT_SUCCESS;
         sleep(1); /* a signal ends it early, and then the loop */
@@ -69,7 +70,7 @@ int main(void)
 
     id = create_shm(SIZE);
     if (id < 0)
-        return EXIT_FAILURE; /* create_shm has said why */
+        return EXIT_FAILURE; /* create_shm has reported the error */
     printf("server: created segment %d, %d bytes\n", id, SIZE);
 
     memory = shm_at(id);
@@ -83,9 +84,9 @@ int main(void)
         }
     }
 
-    /* From here on every way leads past this: what we created, we remove. */
+    /* Every path leads here: we remove the segment that we created. */
     if (destory_shm(id) == -1)
-        return EXIT_FAILURE; /* destory_shm has said why */
+        return EXIT_FAILURE; /* destory_shm has reported the error */
     printf("server: removed segment %d\n", id);
 
     return check_output(status);

@@ -1,9 +1,8 @@
 /* cc -o status status.c -I../include -L../target/release -lshmcomm -Wl,-rpath,../target/release */
 
 /*
- * What the system knows about a System V segment, and what can be changed: its
- * status, its permissions, locking it into memory, attaching it for reading
- * only. Each is shown before and after.
+ * Shows the status of a System V segment before and after each change: other
+ * permissions, locked in memory, attached for reading only.
  */
 #include "example.h"
 
@@ -20,7 +19,7 @@
 #define SIZE 4096
 #define TEXT "hello"
 
-/* Like all that follow: 0, or -1 after saying what went wrong. */
+/* This function and the next ones return 0, or -1 after reporting the error. */
 static int show(const char *when, const shmc_segment *segment)
 {
     shmc_segment_info info;
@@ -51,7 +50,7 @@ static int lock_and_unlock(shmc_segment *segment)
             perror("status: shmc_segment_lock");
             return -1;
         }
-        /* Locked memory is lost to all others, so the system limits it. */
+        /* Other programs cannot use locked memory, so the system limits it. */
         printf("status: cannot lock: %s; \"ulimit -l\" tells how many KiB a user may\n",
                strerror(error));
         return show("after the lock that failed", segment);
@@ -65,7 +64,8 @@ static int lock_and_unlock(shmc_segment *segment)
     return show("after unlock", segment);
 }
 
-/* A write to memory attached for reading only kills the process: so a child does it. */
+/* A write to memory attached for reading only kills the process, so a child
+ * writes. */
 static int let_child_write(volatile char *shared)
 {
     const struct rlimit none = {0, 0};
@@ -94,7 +94,8 @@ static int let_child_write(volatile char *shared)
     return 0;
 }
 
-/* The same segment once more in the same process, for reading: shmat(SHM_RDONLY). */
+/* Attaches the segment once more in this process, for reading:
+ * shmat(SHM_RDONLY). */
 static int attach_for_reading(const char *name, shmc_segment *segment)
 {
     const char *shared;

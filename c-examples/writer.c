@@ -1,8 +1,8 @@
 /* cc -o writer writer.c -I../include -L../target/release -lshmcomm -Wl,-rpath,../target/release */
 
 /*
- * Writes a text to a System V segment and leaves. The segment stays: a
- * later process, such as ./reader, finds the text there.
+ * Writes a text to a System V segment and exits. The segment stays: a later
+ * process, such as ./reader, finds the text there.
  *
  * ./writer NAME uses the segment of another name, such as sysv:0x1234.
  */
@@ -15,7 +15,7 @@
 
 #include "shmcomm.h"
 
-/* The key is ftok("../", 2015). Of the number, ftok takes the low 8 bits. */
+/* The key is ftok("../", 2015). ftok uses the low 8 bits of the number. */
 #define NAME "sysv:../#2015"
 #define SIZE 512
 #define TEXT "how are you"
@@ -30,8 +30,8 @@ int main(int argc, char *argv[])
     hold_signals(); /* until the text is in the segment */
 
     /*
-     * SHMC_EXCL: only a new segment will do, so that we do not write over what
-     * somebody else keeps there. 0600: for this user alone.
+     * SHMC_EXCL: only a new segment will do, so that we do not overwrite
+     * another program's data. 0600: for this user alone.
      */
     segment = shmc_segment_open(name, SIZE, SHMC_CREATE | SHMC_EXCL, 0600);
     if (segment == NULL) {
@@ -52,7 +52,7 @@ int main(int argc, char *argv[])
     }
     printf("writer: detached; the segment stays for a reader\n");
 
-    /* If not all that we printed arrived, we have failed, and leave nothing. */
+    /* Lost output is a failure, and a failure leaves no segment. */
     status = check_output(status);
     if (status == EXIT_FAILURE && shmc_remove(name) == -1)
         perror("writer: shmc_remove");

@@ -251,7 +251,7 @@ fn posix_shows_its_object_while_it_exists() {
              posix: child wrote \"hello from the child\"\n\
              posix: parent read \"hello from the child\"\n\
              posix: synced, which changes nothing: there is no disk behind it\n\
-             posix: unmapped, but it does not go by itself\n\
+             posix: unmapped; the object stays until it is removed\n\
              posix: /dev/shm/{name} is there, 4096 bytes\n\
              posix: removed posix:/{name}\n\
              posix: /dev/shm/{name} is not there\n"

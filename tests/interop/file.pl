@@ -1,5 +1,5 @@
-# A file as any program has it. Does what its arguments say, and prints the result in one line, or
-# "errno N".
+# A file, used without this library. Makes the call that its arguments name, and prints the result in
+# one line, or "errno N".
 use strict;
 use warnings;
 use Fcntl qw(O_CREAT O_EXCL O_RDWR);

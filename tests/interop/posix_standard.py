@@ -8,7 +8,7 @@ from multiprocessing.shared_memory import SharedMemory
 
 
 def opened(path, **options):
-    """Without the tracker, which would remove at exit what others made."""
+    """Opens memory without the tracker, which would remove other programs' objects at exit."""
     name = os.path.basename(path)
     if sys.version_info >= (3, 13):
         return SharedMemory(name, track=False, **options)

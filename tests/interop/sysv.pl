@@ -1,5 +1,5 @@
-# System V shared memory by Perl's own functions. Does what its arguments say, and prints the result
-# in one line, or "errno N".
+# System V shared memory through Perl's own functions. Makes the call that its arguments name, and
+# prints the result in one line, or "errno N".
 use strict;
 use warnings;
 use constant { IPC_CREAT => 01000, IPC_EXCL => 02000, IPC_RMID => 0, IPC_STAT => 2 };
@@ -35,7 +35,7 @@ my %commands = (
     stat => sub {
         my ($id) = @_;
         checked( shmctl $id, IPC_STAT, my $info = '' );
-        # As 64-bit systems have struct shmid_ds.
+        # struct shmid_ds of 64-bit systems.
         my ( $uid, $gid, $mode, $size, $creator, $attached ) =
             unpack 'x4 L L x8 S x26 Q x24 l x4 Q', $info;
         return sprintf 'size %d mode %04o uid %d gid %d creator %d attached %d',

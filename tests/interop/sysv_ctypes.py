@@ -9,7 +9,7 @@ IPC_CREAT, IPC_EXCL, IPC_RMID, IPC_STAT = 0o1000, 0o2000, 0, 2
 
 
 class Info(ctypes.Structure):
-    """struct shmid_ds, as 64-bit systems have it."""
+    """struct shmid_ds of 64-bit systems."""
 
     _fields_ = (
         [("key", c_uint), ("uid", c_uint), ("gid", c_uint), ("cuid", c_uint), ("cgid", c_uint)]
