@@ -15,9 +15,8 @@
  * 1. COMM_PATH_NAME and COMM_PROJ_ID in the environment, either or both;
  * 2. else _PATH_NAME_ and _PROJ_ID_, if the program defines them before it
  *    includes this header, or with -D;
- * 3. else the defaults below. If nobody chose a path and the default path does
- *    not exist, the key is 0x00746d70 with the low 8 bits of the project id
- *    above it.
+ * 3. else the defaults below. If the default path is in use and does not exist,
+ *    the key is 0x00746d70 with the low 8 bits of the project id above it.
  *
  * The program's macros are evaluated once, before main, so they must be
  * constants.

@@ -3,8 +3,8 @@
 use core::mem::ManuallyDrop;
 use core::ptr::NonNull;
 
-/// Memory for a value. It comes before the value is opened, so that nothing can fail once there is
-/// something to leave behind.
+/// Memory for a value. It is allocated before the value is opened, so that nothing can fail after
+/// the open has created an object.
 pub struct Room<T>(NonNull<T>);
 
 impl<T> Drop for Room<T> {

@@ -1,4 +1,4 @@
-//! What the functions that open something share: flags and the name.
+//! Flags and names, shared by the functions that open an object.
 
 use core::ffi::{CStr, c_char, c_int};
 

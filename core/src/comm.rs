@@ -2,8 +2,8 @@
 //!
 //! `ftok(3)` computes the key at each call, from the path and the project id in the environment
 //! (`COMM_PATH_NAME`, `COMM_PROJ_ID`), else from the program's [own choice](choose_key), else from
-//! [`DEFAULT_PATH`] and [`DEFAULT_ID`]. If nobody chose the path and it does not exist, the key comes from
-//! the id alone. The environment is read once, at the first call that needs it.
+//! [`DEFAULT_PATH`] and [`DEFAULT_ID`]. If the default path does not exist, the key comes from the
+//! id alone. The environment is read once, at the first call that needs it.
 //!
 //! ```
 //! use shmcomm::comm;

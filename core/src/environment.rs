@@ -30,7 +30,7 @@ static PATH: SharedPath = SharedPath::new();
 ///
 /// | value | written by | means |
 /// |---|---|---|
-/// | 0 | nobody | not determined yet |
+/// | 0 | – | not determined yet |
 /// | else | the first caller, release, after [`PATH`] | [`Settings`], for good |
 static SETTINGS: AtomicU64 = AtomicU64::new(0);
 
@@ -38,11 +38,11 @@ static SETTINGS: AtomicU64 = AtomicU64::new(0);
 ///
 /// | value | written by | means |
 /// |---|---|---|
-/// | [`NOT_CHOSEN`] | nobody | the program leaves it at the default |
+/// | [`NOT_CHOSEN`] | – | the program leaves it at the default |
 /// | [`CHOOSING`] | the first to choose, from `NOT_CHOSEN` | `PROGRAM_PATH` is being written |
 /// | [`ID_CHOSEN`] + id | the same thread, release | the id is chosen |
 /// | [`PATH_CHOSEN`] + id | the same thread, release, after `PROGRAM_PATH` | both are chosen |
-/// | [`TOO_LATE`] | the first caller, from the first two | nobody chose in time, for good |
+/// | [`TOO_LATE`] | the first caller, from the first two | the program did not choose in time, for good |
 static PROGRAM: AtomicU32 = AtomicU32::new(NOT_CHOSEN);
 static PROGRAM_PATH: SharedPath = SharedPath::new();
 
@@ -87,7 +87,7 @@ impl Settings {
         (self.0 >> CREATION) as c_int
     }
 
-    /// Nobody chose the path.
+    /// The path is the default one: neither the environment nor the program chose it.
     pub fn path_is_default(self) -> bool {
         self.0 & PATH_IS_DEFAULT != 0
     }
@@ -141,7 +141,7 @@ pub fn choose_key(path: Option<&CStr>, id: c_int) {
 #[cold]
 #[inline(never)]
 fn determine() -> Settings {
-    // Nobody can choose from here on, so all callers determine the same.
+    // No choice is possible from here on, so all callers determine the same.
     let too_late = |program| (program < ID_CHOSEN).then_some(TOO_LATE);
     let program = match PROGRAM.fetch_update(Acquire, Acquire, too_late) {
         Ok(_) => TOO_LATE,

@@ -1,11 +1,11 @@
 //! What a `fork(2)` does to this process: a child is distinguished from its parent, starts with some
 //! memory empty, and closes some descriptors.
 //!
-//! A lock on a byte of a file belongs to the open file, which a child shares through its descriptor. So
-//! that the lock of a dead holder is free although its child lives, a fork handler closes the descriptor
-//! before anything else runs in the child. A child of `_Fork` or of a bare `clone(2)` runs no handler and
-//! keeps the descriptor. It is still distinguished from its parent, because the kernel wipes a page in
-//! it.
+//! A lock on a byte of a file belongs to the open file, which a child shares through its
+//! descriptor. A fork handler closes the descriptor before anything else runs in the child, so the
+//! lock of a dead holder is free although its child lives. A child of `_Fork` or of a bare
+//! `clone(2)` runs no handler and keeps the descriptor. It is still distinguished from its parent,
+//! because the kernel wipes a page in it.
 
 use core::ptr::NonNull;
 use core::sync::atomic::{
@@ -128,8 +128,8 @@ fn prepare() -> Result<(), Error> {
 /// Opens something while no other thread forks, so that no child inherits it before it is registered
 /// or kept from children. Repeats `open` if a fork came in between.
 ///
-/// A fork that lasts longer than 20 ms is not waited for, because it may wait for this thread. Its child
-/// keeps what was opened.
+/// The call waits at most 20 ms for a fork, because the fork may wait for this thread. The child of
+/// a longer fork inherits the opened file.
 pub fn undisturbed<T>(mut open: impl FnMut() -> Result<T, Error>) -> Result<T, Error> {
     /// One retry each millisecond.
     const MAX_RETRIES: u32 = 20;

@@ -1,4 +1,4 @@
-//! A System V semaphore. What a process has taken is returned when that process dies.
+//! A System V semaphore. The kernel returns the units of a process that dies.
 //!
 //! The kernel creates a set of semaphores with zeros, and only a second call gives it its first value. So
 //! a set of this library holds marks beside the value. One `semop(2)` sets both, so no process sees a

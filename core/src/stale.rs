@@ -23,7 +23,7 @@ pub enum State {
     Unknown,
 }
 
-/// What became of the creator.
+/// Whether the creator is alive.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Creator {
     /// It has exited.
@@ -53,7 +53,7 @@ pub fn state(info: &Result<Info, Error>) -> State {
     }
 }
 
-/// Removes the segment if it is stale; whether it is gone.
+/// Removes the segment if it is stale. Returns whether it is removed, by whichever process.
 pub fn remove_stale(id: c_int) -> bool {
     match state(&sysv::info(id)) {
         State::Absent => true,
@@ -63,14 +63,14 @@ pub fn remove_stale(id: c_int) -> bool {
     }
 }
 
-/// What became of the segment's creator.
+/// Whether the segment's creator is alive.
 pub fn creator(info: &Info) -> Creator {
     fate(info.creator_pid, |stat| {
         started_after(stat, info.change_time)
     })
 }
 
-/// What became of a process; `is_another` distinguishes a later process with the same pid.
+/// Whether a process is alive; `is_another` distinguishes a later process with the same pid.
 #[inline(always)]
 fn fate(pid: i32, is_another: impl FnOnce(&ProcessStat) -> bool) -> Creator {
     match running(pid) {

@@ -28,8 +28,8 @@ pub fn is_gone(error: Error) -> bool {
     matches!(error.errno, Errno::EINVAL | Errno::EIDRM)
 }
 
-/// The error of a call with an id that `shmget(2)` found: if the id is gone since, there is no segment
-/// with its key.
+/// The error of a call with an id that `shmget(2)` found: if the segment was removed since, there
+/// is none with its key.
 pub fn absent_if_gone(error: Error) -> Error {
     match error.call {
         Call::Shmat | Call::Shmctl if is_gone(error) => Call::Shmget.failed(Errno::ENOENT),

@@ -1,8 +1,8 @@
 //! How a side waits for the other side, and wakes it.
 //!
-//! A side that has to wait tries for [`SPIN_NS`], then sleeps as [`wakeup`] describes; the other side
-//! looks at its sleep word after each message. A sleeper looks what became of the other processes
-//! every [`SLICE_NS`].
+//! A side that has to wait tries for [`SPIN_NS`], then sleeps as [`wakeup`] describes; the other
+//! side looks at its sleep word after each message. Every [`SLICE_NS`] a sleeper looks whether the
+//! other processes are alive.
 
 use core::ffi::c_int;
 use core::sync::atomic::{

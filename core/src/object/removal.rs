@@ -78,8 +78,9 @@ pub fn remove(name: ObjectName<'_>) -> Result<(), Error> {
     Ok(())
 }
 
-/// Keeps other processes from replacing the object of this name while the result lives. `None` if that is
-/// impossible: the object cannot be opened, or stays locked. It may be removed all the same.
+/// Keeps other processes from replacing the object of this name while the result lives. `None` if
+/// that is impossible: the object cannot be opened, or stays locked. The caller may then remove it
+/// without that protection.
 fn keep_from_reclaim(path: &CStr) -> Option<Descriptor> {
     /// One millisecond each: replacing a stale object takes far less.
     const MAX_NAPS: u32 = 200;

@@ -1,7 +1,7 @@
 //! Temporary names, for an object that cannot be created without one or that is about to be removed.
 //!
-//! A temporary name is unique, and its creator locks the file. A name that a death leaves blocks nobody;
-//! the next creator in that directory that needs a temporary name removes it.
+//! A temporary name is unique, and its creator locks the file. The name of a dead creator blocks no
+//! process; the next creator in that directory that needs a temporary name removes it.
 
 use super::name::ObjectName;
 use crate::error::Error;

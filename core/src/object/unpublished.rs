@@ -45,7 +45,7 @@ impl Unpublished {
         sys::posix_fallocate(&unpublished.file, size)?;
         stale::record_creator(&unpublished.file, creator);
         sys::fchmod(&unpublished.file, mode)?;
-        // Nobody else has it yet. On a file system without locks it counts as in use for ever.
+        // No other process has it yet. On a file system without locks it counts as in use for ever.
         let _ = sys::flock(&unpublished.file, Lock::Shared);
         Ok(unpublished)
     }

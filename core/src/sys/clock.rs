@@ -12,7 +12,7 @@ pub fn boot_clock_ms() -> i64 {
     clock_ns(libc::CLOCK_BOOTTIME) / 1_000_000
 }
 
-/// Nanoseconds of a clock that nobody sets: for timeouts.
+/// Nanoseconds of a clock that cannot be set: for timeouts.
 pub fn monotonic_clock_ns() -> i64 {
     clock_ns(libc::CLOCK_MONOTONIC)
 }

@@ -254,9 +254,9 @@ pub fn fgetxattr<const N: usize>(file: &Descriptor, name: &CStr) -> Option<[u64;
 /// A lock on a file or on one byte of it.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Lock {
-    /// Others may hold it too, but not exclusively.
+    /// Other processes may hold it too, but not exclusively.
     Shared,
-    /// Nobody else holds it.
+    /// No other process holds it.
     Exclusive,
 }
 

@@ -1,4 +1,4 @@
-//! This process, and what becomes of others.
+//! This process, and the state of others.
 
 use core::ffi::{CStr, c_int};
 
@@ -17,8 +17,8 @@ pub fn getpid() -> i32 {
 
 /// Calls these functions at each `fork(2)` from now on, before anything else runs there.
 ///
-/// glibc's `pthread_atfork` lies in `libc_nonshared.a` and needs `__dso_handle`, which a library without
-/// start files lacks. So this calls what that one calls.
+/// glibc's `pthread_atfork` lies in `libc_nonshared.a` and needs `__dso_handle`, which a library
+/// without start files lacks. So this calls the function that glibc's version calls.
 pub fn pthread_atfork(
     before: extern "C" fn(),
     in_parent: extern "C" fn(),
