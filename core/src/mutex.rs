@@ -15,6 +15,7 @@
 //! # Ok::<(), shmcomm::Error>(())
 //! ```
 
+mod caller;
 mod word;
 
 #[cfg(test)]
@@ -23,12 +24,13 @@ mod tests;
 use core::ffi::c_int;
 use core::sync::atomic::{
     AtomicU64,
-    Ordering::{AcqRel, Acquire, Relaxed, Release},
+    Ordering::{self, AcqRel, Acquire, Relaxed, Release},
 };
 
 use crate::error::{Call, Errno, Error};
 use crate::place::Place;
 
+pub use caller::Caller;
 pub use word::Word;
 
 /// A mutex; 16 bytes, and any bytes are a valid value.
@@ -116,30 +118,59 @@ impl<W: Word> WordMutex<W> {
 
     /// See [`Mutex::init`].
     pub fn init(&self) -> Result<(), Error> {
-        self.prepare(true)
+        self.prepare(true).map(drop)
     }
 
     /// See [`Mutex::lock`].
+    #[inline]
     pub fn lock(&self, timeout_ms: c_int) -> Result<Acquired, Error> {
-        self.prepare(false)?;
-        let me = holder(W::thread_id(), W::now_ms());
+        match self.change_at_once(|me| (FREE, me), AcqRel) {
+            true => Ok(Acquired::Clean),
+            false => self.lock_slowly(timeout_ms),
+        }
+    }
+
+    /// See [`Mutex::unlock`].
+    #[inline]
+    pub fn unlock(&self) -> Result<(), Error> {
+        match self.change_at_once(|me| (me, FREE), Release) {
+            true => Ok(()),
+            false => self.unlock_slowly(),
+        }
+    }
+
+    /// What a call is where nobody waits, and it is not the thread's first: no system call.
+    #[inline(always)]
+    fn change_at_once(&self, change: impl FnOnce(u64) -> (u64, u64), order: Ordering) -> bool {
+        W::remembered_caller().is_some_and(|caller| {
+            let (from, to) = change(caller.holder);
+            self.kind.load(Acquire) == caller.kind
+                && self.word.compare_exchange(from, to, order, Relaxed).is_ok()
+        })
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn lock_slowly(&self, timeout_ms: c_int) -> Result<Acquired, Error> {
+        let me = self.prepare(false)?;
+        self.word.spin_while_held();
         match self.word.compare_exchange(FREE, me, AcqRel, Relaxed) {
             Ok(_) => Ok(Acquired::Clean),
             Err(_) => Call::Futex.of(self.contend(me, W::deadline(timeout_ms))),
         }
     }
 
-    /// See [`Mutex::unlock`].
-    pub fn unlock(&self) -> Result<(), Error> {
+    #[cold]
+    #[inline(never)]
+    fn unlock_slowly(&self) -> Result<(), Error> {
         /// The holder's word changes once at most, when a waiter marks it; more often only by a peer
         /// that rewrites it.
         const TRIES: u32 = 3;
 
-        self.prepare(false)?;
-        let me = u64::from(W::thread_id());
+        let me = self.prepare(false)?;
         let mut held = self.word.load(Relaxed);
         for _ in 0..TRIES {
-            if held & TID != me {
+            if !is_mine::<W>(held, me) {
                 break;
             }
             // Not a swap: a signal handler in between may unlock it, and then another thread holds it.
@@ -156,8 +187,6 @@ impl<W: Word> WordMutex<W> {
         Err(Call::Arguments.failed(Errno::EPERM))
     }
 
-    #[cold]
-    #[inline(never)]
     fn contend(&self, me: u64, deadline: W::Deadline) -> Result<Acquired, Errno> {
         /// Looks that are allowed once the time is over: a waiter that marks the word makes one
         /// fail, and only a peer that rewrites it in a loop makes so many fail.
@@ -171,8 +200,10 @@ impl<W: Word> WordMutex<W> {
                 looks_left = looks_left.checked_sub(1).ok_or(Errno::ETIMEDOUT)?;
             }
             let seen = self.word.load(Relaxed);
-            let is_mine = seen & TID == me & TID;
-            let died = holder_died::<W>(seen, last || slept_long || is_mine);
+            if is_mine::<W>(seen, me) {
+                return Err(Errno::EDEADLK);
+            }
+            let died = seen & TID == me & TID || holder_died::<W>(seen, last || slept_long);
             if seen == FREE || died {
                 // Others may sleep, who came before.
                 let new = me | WAITERS;
@@ -181,9 +212,6 @@ impl<W: Word> WordMutex<W> {
                     Ok(_) => return Ok(Acquired::Clean),
                     Err(_) => continue,
                 }
-            }
-            if is_mine {
-                return Err(Errno::EDEADLK);
             }
             if last {
                 return Err(Errno::ETIMEDOUT);
@@ -205,51 +233,51 @@ impl<W: Word> WordMutex<W> {
         }
     }
 
-    /// Makes it a mutex of this place, if it is not and if that may be.
-    #[inline]
-    fn prepare(&self, from_any_bytes: bool) -> Result<(), Error> {
-        let kind = W::place().map(|place| MAGIC | place);
+    /// Makes it a mutex of this place, if it is not and if that may be; the word that says that the
+    /// calling thread holds it.
+    #[cold]
+    #[inline(never)]
+    fn prepare(&self, from_any_bytes: bool) -> Result<u64, Error> {
+        let caller = W::caller();
         // The word first: one that is read before a kind that forbids locking is nobody's lock.
         let word = self.word.load(Acquire);
         let found = self.kind.load(Acquire);
-        if kind == Some(found) {
-            Ok(())
-        } else {
-            self.settle(word, found, kind, from_any_bytes)
+        match caller {
+            Some(caller) if caller.kind == found => Ok(caller.holder),
+            _ => self.settle(word, found, caller, from_any_bytes),
         }
     }
 
-    #[cold]
-    #[inline(never)]
     fn settle(
         &self,
         word: u64,
         found: u64,
-        kind: Option<u64>,
+        caller: Option<Caller>,
         from_any_bytes: bool,
-    ) -> Result<(), Error> {
+    ) -> Result<u64, Error> {
         let is_mutex = found & MAGIC_MASK == MAGIC;
         if !is_mutex && !from_any_bytes {
             return Err(Error::INVALID);
         }
         let elsewhere = Call::Arguments.failed(Errno::EOPNOTSUPP);
-        let kind = kind.ok_or(elsewhere)?;
+        let Caller { holder, kind } = caller.ok_or(elsewhere)?;
         if is_mutex && Place::from_raw(found).is_same_boot(Place::from_raw(kind)) {
             return Err(elsewhere);
         }
         let new = if is_mutex && word != FREE { DIED } else { FREE };
         let _ = self.word.compare_exchange(word, new, Relaxed, Relaxed);
         match self.kind.compare_exchange(found, kind, AcqRel, Acquire) {
-            Ok(_) => Ok(()),
-            Err(now) if now == kind => Ok(()),
+            Ok(_) => Ok(holder),
+            Err(now) if now == kind => Ok(holder),
             Err(_) => Err(elsewhere),
         }
     }
 }
 
-/// The word of a mutex that this thread holds from this time on.
-fn holder(tid: u32, since_ms: i64) -> u64 {
-    ((since_ms as u64) << SINCE_SHIFT) | (u64::from(tid) & TID)
+/// Whether this thread holds it. Where it was determined anew since, as after exec(2), the word says so
+/// by another time; but so does that of an earlier thread of its id.
+fn is_mine<W: Word>(word: u64, me: u64) -> bool {
+    word & !WAITERS == me || (word & TID == me & TID && !holder_died::<W>(word, true))
 }
 
 /// Whether nobody will ever unlock it. When in doubt, somebody will; a thorough look, into `/proc`, also

@@ -33,7 +33,7 @@ struct Remembered<const N: usize> {
     /// |---|---|---|
     /// | [`UNKNOWN`] | the kernel, also in a child of a fork | `words` mean nothing |
     /// | [`LOOKING`] | the thread that writes `words` next | `words` mean nothing |
-    /// | [`KNOWN`] | the same thread after it, in the same process | `words` stay as they are |
+    /// | [`KNOWN`] and more | the same thread after it, in the same process | `words` stay as they are; no ancestor had this value |
     state: AtomicU64,
     words: [AtomicU64; N],
 }
@@ -41,6 +41,9 @@ struct Remembered<const N: usize> {
 const UNKNOWN: u64 = 0;
 const LOOKING: u64 = 1;
 const KNOWN: u64 = 2;
+
+/// How many states of [`KNOWN`] or more this process and its ancestors have had.
+static TIMES_KNOWN: AtomicU64 = AtomicU64::new(0);
 
 impl<const N: usize> Default for Remembered<N> {
     fn default() -> Self {
@@ -54,7 +57,7 @@ impl<const N: usize> Default for Remembered<N> {
 impl<const N: usize> Remembered<N> {
     #[inline]
     fn get(&self) -> Option<[u64; N]> {
-        (self.state.load(Acquire) == KNOWN).then(|| self.words.each_ref().map(|w| w.load(Relaxed)))
+        (self.state.load(Acquire) >= KNOWN).then(|| self.words.each_ref().map(|w| w.load(Relaxed)))
     }
 
     /// Remembers what a look-up finds, unless another thread is about to, or the process forks
@@ -68,7 +71,10 @@ impl<const N: usize> Remembered<N> {
             for (word, number) in self.words.iter().zip(found.iter().flatten()) {
                 word.store(*number, Relaxed);
             }
-            let state = if found.is_some() { KNOWN } else { UNKNOWN };
+            let state = match found {
+                Some(_) => KNOWN.saturating_add(TIMES_KNOWN.fetch_add(1, Relaxed)),
+                None => UNKNOWN,
+            };
             let _ = self
                 .state
                 .compare_exchange(LOOKING, state, Release, Relaxed);
@@ -101,12 +107,20 @@ fn map_known() -> Option<&'static Known> {
     known()
 }
 
+/// A number that no ancestor of this process has had; `None` until [`Place::current`] is remembered, and
+/// where it never is.
+#[inline]
+pub fn generation() -> Option<u64> {
+    let state = known()?.place.state.load(Acquire);
+    (state >= KNOWN).then_some(state)
+}
+
 impl Place {
     /// How many bits of [`Self::raw`] count.
     pub const BITS: u32 = 2 * HALF;
 
     /// Where this process is; `None` where that cannot be determined, as without `/proc`.
-    #[inline]
+    #[inline(never)]
     pub fn current() -> Option<Self> {
         match known().and_then(|known| known.place.get()) {
             Some([place]) => Some(Self(place)),

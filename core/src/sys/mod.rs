@@ -11,6 +11,7 @@ mod memory;
 mod process;
 mod semaphore;
 mod stdio;
+mod thread;
 
 use core::ffi::c_int;
 use core::mem::MaybeUninit;
@@ -25,6 +26,7 @@ pub use memory::*;
 pub use process::*;
 pub use semaphore::*;
 pub use stdio::*;
+pub use thread::*;
 
 use crate::error::Errno;
 

@@ -1,0 +1,70 @@
+//! The calling thread, as a mutex names it: determined once, then without a system call.
+//!
+//! Each thread remembers itself in memory of its own, together with a number that its process shares
+//! with no ancestor. So a child of any fork, `_Fork` and raw `clone(2)` included, determines itself
+//! anew. A child of `vfork(2)`, or of a `clone(2)` that shares memory and sets no thread-local memory,
+//! is taken for the thread that made it: it must not use a mutex.
+
+use core::sync::atomic::{
+    Ordering::{Relaxed, Release},
+    compiler_fence,
+};
+
+use super::{MAGIC, SINCE_SHIFT, TID};
+use crate::place::{self, Place};
+use crate::sys;
+
+/// A thread, by the words of a mutex.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Caller {
+    /// The first word of a mutex that it holds and nobody waits for.
+    pub(super) holder: u64,
+    /// The second word of each mutex of its place.
+    pub(super) kind: u64,
+}
+
+impl Caller {
+    /// The thread that has this id, is alive at this time, in milliseconds after boot, and in this
+    /// place, the low 40 bits.
+    pub const fn new(tid: u32, at_ms: i64, place: u64) -> Self {
+        Self {
+            holder: ((at_ms as u64) << SINCE_SHIFT) | (tid as u64 & TID),
+            kind: MAGIC | Place::from_raw(place).raw(),
+        }
+    }
+
+    /// The calling thread; `None` where its place cannot be determined.
+    pub(super) fn current() -> Option<Self> {
+        Self::remembered().or_else(Self::determine)
+    }
+
+    fn determine() -> Option<Self> {
+        // It is remembered from here on, if it ever is.
+        Place::current()?;
+        // Before all that is determined: a signal handler may fork meanwhile.
+        let generation = place::generation();
+        let place = Place::current()?.raw();
+        let caller = Self::new(sys::thread_id() as u32, sys::boot_clock_ms(), place);
+        if let Some(generation) = generation {
+            sys::with_thread_words(|[known_in, holder, kind]| {
+                holder.store(caller.holder, Relaxed);
+                kind.store(caller.kind, Relaxed);
+                compiler_fence(Release);
+                known_in.store(generation, Relaxed);
+            });
+        }
+        Some(caller)
+    }
+
+    /// The calling thread, if it has been determined in this process.
+    #[inline(always)]
+    pub(super) fn remembered() -> Option<Self> {
+        let generation = place::generation()?;
+        sys::with_thread_words(|[known_in, holder, kind]| {
+            (known_in.load(Relaxed) == generation).then(|| Self {
+                holder: holder.load(Relaxed),
+                kind: kind.load(Relaxed),
+            })
+        })
+    }
+}
