@@ -14,15 +14,20 @@ pub struct Driver {
 impl Driver {
     /// Builds it from a file of `tests/c`.
     pub fn build(source: &str, link: Link<'_>) -> Self {
-        Self::build_in(Sandbox::new(), source, link)
+        Self {
+            sandbox: Sandbox::new(),
+            object: ObjectName::new(),
+            program: super::program(source, &["-O2"], link),
+        }
     }
 
-    pub fn build_in(sandbox: Sandbox, source: &str, link: Link<'_>) -> Self {
-        let program = super::build(
-            super::cc().arg("-O2").arg(super::source(source)),
-            link,
-            &sandbox.join("driver"),
-        );
+    /// One in a directory that other users can reach.
+    pub fn build_for_all_users(source: &str) -> Self {
+        let sandbox = Sandbox::for_all_users();
+        let built = super::program(source, &["-O2"], Link::Static);
+        let program = sandbox.join("driver");
+        // Not by fs::copy: a process that another test forks meanwhile would have it open to write.
+        super::run(Command::new("cp").arg(built).arg(&program));
         Self {
             sandbox,
             object: ObjectName::new(),
@@ -40,6 +45,14 @@ impl Driver {
 
     pub fn file(&self) -> String {
         format!("file:{}", self.sandbox.join("file").display())
+    }
+
+    /// The file behind a `posix:` or `file:` name.
+    pub fn path(&self, name: &str) -> PathBuf {
+        match name.strip_prefix("file:") {
+            Some(path) => path.into(),
+            None => self.object.path().to_owned(),
+        }
     }
 
     pub fn command(&self, arguments: &[&str]) -> Command {

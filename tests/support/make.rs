@@ -2,15 +2,19 @@
 #![allow(dead_code)]
 
 use std::ffi::OsStr;
-use std::io::{self, BufRead, BufReader};
+use std::fs;
+use std::io::{BufRead, BufReader};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
-use std::thread;
+use std::sync::LazyLock;
+use std::sync::mpsc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
+use std::{io, thread};
 
-use crate::support::{self, ROOT, Sandbox, library, run};
+use crate::support;
+use crate::support::{ROOT, Sandbox, library, run};
 
 /// Longer than any conversation, also where all tests run at once.
 pub const PATIENCE: Duration = Duration::from_secs(50);
@@ -20,29 +24,46 @@ pub fn tour_file(name: &str) -> PathBuf {
     Path::new(ROOT).join("c-examples").join(name)
 }
 
-/// The examples, built into a sandbox; another one holds what is no example.
-pub struct Tour(pub Sandbox, Sandbox);
+/// The programs of the examples.
+pub const PROGRAMS: [&str; 13] = [
+    "server",
+    "client",
+    "private",
+    "writer",
+    "reader",
+    "posix",
+    "mapped-file",
+    "status",
+    "removal",
+    "semaphore",
+    "channel-server",
+    "channel-client",
+    "channel-killed",
+];
+
+/// A sandbox that `make` builds the examples into.
+pub struct Tour(pub Sandbox);
 
 impl Tour {
-    pub fn new() -> Option<Self> {
-        support::has("make").then(|| {
-            let tour = Self(Sandbox::new(), Sandbox::new());
-            let mut cc = support::cc();
-            cc.args(["-shared", "-fPIC", "-o"]).arg(tour.pace());
-            run(cc.arg(support::source("pace.c")));
-            tour
-        })
+    /// One in which nothing is built yet.
+    pub fn empty() -> Option<Self> {
+        support::has("make").then(|| Self(Sandbox::new()))
     }
 
-    fn pace(&self) -> PathBuf {
-        self.1.join("pace.so")
+    /// One in which `make all` has nothing to do.
+    pub fn new() -> Option<Self> {
+        let tour = Self::empty()?;
+        for program in PROGRAMS {
+            fs::hard_link(built().join(program), tour.0.join(program)).unwrap();
+        }
+        Some(tour)
     }
 
     /// A command whose processes sleep a fifth of the seconds that they say, unless all is wanted.
     pub fn command(&self, program: impl AsRef<OsStr>) -> Command {
         let mut command = self.0.command(program);
         if !support::all() {
-            command.env("LD_PRELOAD", self.pace());
+            command.env("LD_PRELOAD", support::preload("pace.c"));
         }
         command
     }
@@ -63,6 +84,21 @@ impl Tour {
         }
         make
     }
+}
+
+/// Where all programs are that `make` builds, once in a run.
+fn built() -> &'static Path {
+    static BUILT: LazyLock<PathBuf> = LazyLock::new(|| {
+        let tour = Tour(Sandbox::new());
+        run(&mut tour.make(["all", STRICT]));
+        let programs = Path::new(support::TEMPORARY).join("examples");
+        fs::create_dir_all(&programs).unwrap();
+        for program in PROGRAMS {
+            fs::rename(tour.0.join(program), programs.join(program)).unwrap();
+        }
+        programs
+    });
+    &BUILT
 }
 
 /// A command in a process group of its own, with the lines that its processes print. When the test

@@ -1,9 +1,9 @@
 //! What tests of durations and tests that take long share; also used by the tests of `core`.
 #![allow(dead_code)]
 
-use std::env;
-use std::io::{self, Write};
+use std::io::Write;
 use std::time::{Duration, Instant};
+use std::{env, io};
 
 /// Whether all samples are wanted, rather than those that fit into a newcomer's two minutes.
 pub fn all() -> bool {

@@ -4,8 +4,11 @@
 
 pub mod channel;
 pub mod driver;
+pub mod make;
 pub mod measure;
+mod program;
 pub mod ptrace;
+pub mod segment;
 
 use std::ffi::{CString, OsStr};
 use std::io::Write;
@@ -18,6 +21,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::{env, fs, io};
 
 pub use measure::{Progress, all, median, spread, timed, within};
+pub use program::{Link, build, cc, once, preload, program, source};
 
 /// A directory that cargo gives the tests, inside its target directory.
 pub const TEMPORARY: &str = env!("CARGO_TARGET_TMPDIR");
@@ -89,53 +93,6 @@ pub fn is_installed(tool: &str) -> bool {
         .any(|directory| directory.join(tool).is_file())
 }
 
-/// The C compiler of this machine, `CC` respected.
-pub fn cc() -> Command {
-    let target = env!("TARGET");
-    cc::Build::new()
-        .no_default_flags(true)
-        .cargo_metadata(false)
-        .target(target)
-        .host(target)
-        .opt_level(0)
-        .get_compiler()
-        .to_command()
-}
-
-/// A C source of the tests.
-pub fn source(name: &str) -> PathBuf {
-    Path::new(ROOT).join("tests/c").join(name)
-}
-
-/// How a program gets the five functions.
-#[derive(Clone, Copy, PartialEq, Debug)]
-pub enum Link<'a> {
-    Shared,
-    Static,
-    /// A directory with another `libshmcomm.so`.
-    Other(&'a Path),
-}
-
-/// Builds a program; `command` is the compiler with flags and sources.
-pub fn build(command: &mut Command, link: Link<'_>, program: &Path) -> PathBuf {
-    command.arg("-I").arg(Path::new(ROOT).join("include"));
-    command.arg("-o").arg(program);
-    let directory = match link {
-        Link::Other(directory) => directory,
-        Link::Shared | Link::Static => library(),
-    };
-    if link == Link::Static {
-        command.arg(directory.join("libshmcomm.a"));
-    } else {
-        command.arg("-L").arg(directory).arg("-lshmcomm");
-        command.arg(format!("-Wl,-rpath,{}", directory.display()));
-    }
-    run(command);
-    // Other users may be meant to run it, whatever the umask.
-    fs::set_permissions(program, fs::Permissions::from_mode(0o755)).unwrap();
-    program.to_owned()
-}
-
 /// Builds the C `comm.c` as a shared library, for keys made from this path.
 pub fn build_reference(path: &Path, library: &Path) {
     // Debugging information is for abidiff.
@@ -151,7 +108,7 @@ pub fn build_reference(path: &Path, library: &Path) {
         .arg(format!("-D_PATH_NAME_=\"{}\"", path.display()))
         .arg("-o")
         .arg(library)
-        .arg(source("reference.c")));
+        .arg(source("comm.c")));
     let _ = std::os::unix::fs::symlink(library, library.with_extension("so.0"));
 }
 

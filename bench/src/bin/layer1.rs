@@ -181,7 +181,7 @@ fn reference(scratch: &Scratch) -> Command {
     let mut cc = c(scratch);
     cc.args(["-shared", "-fPIC", "-s"])
         .arg(format!("-Wl,-soname,{SONAME}"))
-        .arg(compile::root().join("tests/c/reference.c"));
+        .arg(compile::root().join("tests/c/comm.c"));
     cc
 }
 

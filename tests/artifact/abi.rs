@@ -1,0 +1,195 @@
+//! What a C program links: its exports, what it needs, its name, its weight.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+
+use crate::support;
+use crate::support::Sandbox;
+
+/// All that the library exports. A function that is added here is documented in a header.
+const EXPORTS: &[&str] = &[
+    "create_shm",
+    "destory_shm",
+    "get_shm",
+    "shm_at",
+    "shm_dt",
+    "shmc_channel_close",
+    "shmc_channel_open",
+    "shmc_channel_stat",
+    "shmc_comm_key",
+    "shmc_commit",
+    "shmc_mutex_init",
+    "shmc_mutex_lock",
+    "shmc_mutex_unlock",
+    "shmc_peek",
+    "shmc_recv",
+    "shmc_release",
+    "shmc_remove",
+    "shmc_reserve",
+    "shmc_segment_addr",
+    "shmc_segment_chmod",
+    "shmc_segment_chown",
+    "shmc_segment_close",
+    "shmc_segment_lock",
+    "shmc_segment_open",
+    "shmc_segment_size",
+    "shmc_segment_stat",
+    "shmc_segment_sync",
+    "shmc_segment_unlock",
+    "shmc_sem_close",
+    "shmc_sem_open",
+    "shmc_sem_post",
+    "shmc_sem_remove",
+    "shmc_sem_value",
+    "shmc_sem_wait",
+    "shmc_send",
+    "shmc_version",
+    "shmc_wait",
+    "shmc_wake",
+];
+
+fn shared() -> PathBuf {
+    support::library().join("libshmcomm.so")
+}
+
+/// What a tool prints; `None` where it is not installed.
+fn tool(name: &str, arguments: &[&str]) -> Option<String> {
+    support::has(name).then(|| {
+        let output = support::run(Command::new(name).args(arguments).arg(shared()));
+        support::stdout(&output)
+    })
+}
+
+/// The names of the symbols that `nm` lists, without their versions.
+fn names(listing: &str) -> BTreeSet<&str> {
+    listing
+        .lines()
+        .filter_map(|line| line.split_whitespace().last())
+        .map(|name| name.split('@').next().unwrap())
+        .collect()
+}
+
+#[test]
+fn the_exports_are_exactly_the_documented_functions() {
+    let Some(listing) = tool("nm", &["-D", "--defined-only"]) else {
+        return;
+    };
+    assert_eq!(names(&listing), EXPORTS.iter().copied().collect());
+}
+
+#[test]
+fn every_export_stands_in_a_header() {
+    let include = fs::read_dir(std::path::Path::new(support::ROOT).join("include")).unwrap();
+    let headers: String = include
+        .map(|header| fs::read_to_string(header.unwrap().path()).unwrap())
+        .collect();
+    for name in EXPORTS {
+        assert!(headers.contains(&format!("{name}(")), "{name}");
+    }
+}
+
+#[test]
+fn it_needs_libc_alone_and_has_its_soname() {
+    let Some(dynamic) = tool("readelf", &["-dW"]) else {
+        return;
+    };
+    let values = |tag: &str| -> Vec<&str> {
+        let lines = dynamic
+            .lines()
+            .filter(|line| line.contains(&format!("({tag})")));
+        lines
+            .filter_map(|line| line.split(['[', ']']).nth(1))
+            .collect()
+    };
+    assert_eq!(values("NEEDED"), ["libc.so.6"]);
+    assert_eq!(values("SONAME"), ["libshmcomm.so.0"]);
+    let link = support::library().join("libshmcomm.so.0");
+    assert_eq!(
+        link.canonicalize().unwrap(),
+        shared().canonicalize().unwrap()
+    );
+}
+
+#[test]
+fn it_starts_nothing_of_its_own() {
+    let Some(undefined) = tool("nm", &["-D", "--undefined-only"]) else {
+        return;
+    };
+    for line in undefined.lines() {
+        assert!(line.contains("@GLIBC_"), "{line}");
+    }
+    let undefined = names(&undefined);
+    for absent in ["pthread_create", "atexit", "shmcomm_has_a_path_to_a_panic"] {
+        assert!(!undefined.contains(absent), "{absent}");
+    }
+    let sections = tool("readelf", &["-SW"]).unwrap();
+    assert!(sections.contains(".text"), "{sections}");
+    assert!(!sections.contains("_array"), "{sections}");
+}
+
+/// The whole library, headers of the file included.
+const MOST_BYTES: u64 = 64 * 1024;
+
+#[test]
+fn it_weighs_no_more_than_it_should() {
+    let size = fs::metadata(shared()).unwrap().len();
+    assert!(size <= MOST_BYTES, "{size} bytes");
+}
+
+#[test]
+fn the_static_library_has_no_other_names_of_its_own() {
+    if !support::has("nm") {
+        return;
+    }
+    let sandbox = Sandbox::new();
+    let program = support::build(
+        support::cc().arg(support::source("comm-driver.c")),
+        support::Link::Static,
+        &sandbox.join("program"),
+    );
+    let listing = support::run(
+        Command::new("nm")
+            .args(["-g", "--defined-only"])
+            .arg(program),
+    );
+    let listing = support::stdout(&listing);
+    let found = names(&listing);
+    for name in &EXPORTS[..5] {
+        assert!(found.contains(name), "{name}");
+    }
+    for name in found {
+        assert!(!name.starts_with("_R") && !name.contains("rust"), "{name}");
+    }
+}
+
+#[test]
+fn its_functions_have_the_types_of_the_c_version() {
+    // It builds the library once more, with debugging information.
+    if !support::all() {
+        support::skip("only with SHMCOMM_TEST_ALL");
+        return;
+    }
+    if !support::has("abidiff") {
+        return;
+    }
+    let sandbox = Sandbox::new();
+    let reference = sandbox.join("libshmcomm.so");
+    support::build_reference(sandbox.path(), &reference);
+    let profile = [
+        ("CARGO_PROFILE_RELEASE_DEBUG", "2"),
+        ("CARGO_PROFILE_RELEASE_STRIP", "none"),
+    ];
+    let library = support::build_library("debuggable", &profile).join("libshmcomm.so");
+    let mut command = Command::new("abidiff");
+    command.args(["--no-added-syms", "--suppressions"]);
+    let suppressions = sandbox.join("suppressions");
+    fs::write(
+        &suppressions,
+        "[suppress_variable]\n  name = reference_errno\n",
+    )
+    .unwrap();
+    let output = support::run(command.arg(suppressions).arg(reference).arg(library));
+    assert_eq!(support::stderr(&output), "");
+}

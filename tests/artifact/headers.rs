@@ -1,0 +1,176 @@
+//! The headers: as checked in, what the source generates, and clean in every dialect of C and C++.
+
+use std::path::Path;
+use std::process::Command;
+use std::{fs, str};
+
+use crate::support;
+use crate::support::{ROOT, Sandbox};
+
+const GENERATED: &[(&str, &str)] = &[
+    ("comm.h", include_str!(concat!(env!("OUT_DIR"), "/comm.h"))),
+    (
+        "shmcomm.h",
+        include_str!(concat!(env!("OUT_DIR"), "/shmcomm.h")),
+    ),
+];
+
+#[test]
+fn the_checked_in_headers_are_what_the_source_generates() {
+    for (name, generated) in GENERATED {
+        let checked_in = fs::read_to_string(Path::new(ROOT).join("include").join(name)).unwrap();
+        assert!(
+            checked_in == *generated,
+            "include/{name} is out of date: SHMCOMM_UPDATE_HEADERS=1 cargo build --release"
+        );
+    }
+}
+
+const C: &[&str] = &[
+    "c89", "gnu89", "c99", "gnu99", "c11", "gnu11", "c17", "gnu17", "c2x", "gnu2x", "c23", "gnu23",
+];
+const CXX: &[&str] = &[
+    "c++98", "gnu++98", "c++11", "gnu++11", "c++14", "c++17", "c++20", "gnu++20", "c++23",
+    "gnu++23",
+];
+
+/// Whether a compiler knows a standard; the newest have names that only newer compilers take.
+fn takes(compiler: &str, standard: &str) -> bool {
+    let language = if standard.contains("++") { "c++" } else { "c" };
+    let mut command = command(compiler);
+    command.args(["-x", language, &format!("-std={standard}")]);
+    let output = command.args(["-fsyntax-only", "/dev/null"]).output();
+    output.unwrap().status.success()
+}
+
+fn command(compiler: &str) -> Command {
+    match compiler {
+        "cc" => support::cc(),
+        compiler => Command::new(compiler),
+    }
+}
+
+/// A program that includes the header twice, between `before` and `after`.
+fn compile(compiler: &str, standard: &str, header: &str, before: &str, after: &str) {
+    let sandbox = Sandbox::new();
+    let source = sandbox.join("source");
+    let header = format!("#include \"{header}\"\n");
+    fs::write(&source, format!("{before}\n{header}{header}{after}\n")).unwrap();
+    let language = if standard.contains("++") { "c++" } else { "c" };
+    let mut command = command(compiler);
+    command.args(["-x", language, &format!("-std={standard}")]);
+    command.args([
+        "-Wall",
+        "-Wextra",
+        "-Werror",
+        "-pedantic",
+        "-fsyntax-only",
+        "-I",
+    ]);
+    support::run(command.arg(Path::new(ROOT).join("include")).arg(source));
+}
+
+/// Does it with each compiler and each dialect that there is, but for those that `skip` names.
+fn compile_everywhere(header: &str, skip: &[&str], before: &[&str], after: &str) {
+    for (compilers, standards) in [(["cc", "clang"], C), (["c++", "clang++"], CXX)] {
+        for compiler in compilers {
+            if compiler != "cc" && !support::has(compiler) {
+                continue;
+            }
+            let wanted = standards.iter().filter(|standard| !skip.contains(standard));
+            for standard in wanted.filter(|standard| takes(compiler, standard)) {
+                for before in before {
+                    compile(compiler, standard, header, before, after);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn comm_h_is_clean_in_every_dialect() {
+    // What programs rely on the header to declare.
+    let uses = "int main(void) { errno = (int)strlen(_PATH_NAME_) + _PROJ_ID_ + IPC_CREAT;
+        return create_shm(0) + get_shm() + destory_shm(0) + shm_dt(shm_at(0)); }";
+    let own_path = "#define _PATH_NAME_ \".\"";
+    let own_id = "#define _PROJ_ID_ 'a'";
+    let both = format!("#include <stdio.h>\n{own_path}\n{own_id}");
+    compile_everywhere("comm.h", &[], &["", own_path, own_id, &both], uses);
+}
+
+#[test]
+fn shmcomm_h_is_clean_from_c99_and_cxx11_on() {
+    let uses = "int main(void) { shmc_segment_info info;
+        shmc_segment *segment = shmc_segment_open(\"anon:\", 1, SHMC_CREATE | SHMC_EXCL, 0600);
+        int failed = shmc_segment_stat(segment, &info) + shmc_segment_chmod(segment, 0600)
+            + shmc_segment_chown(segment, info.uid, info.gid) + shmc_segment_lock(segment)
+            + shmc_segment_unlock(segment) + shmc_segment_sync(segment)
+            + (shmc_segment_addr(segment) == NULL) + (shmc_segment_size(segment) == info.size)
+            + shmc_segment_close(segment) + shmc_remove(\"anon:\") + (shmc_version() == NULL);
+        return failed + (info.pages == SHMC_PAGES_HUGE); }";
+    let old = ["c89", "gnu89", "c++98", "gnu++98"];
+    compile_everywhere("shmcomm.h", &old, &["", "#include \"comm.h\""], uses);
+}
+
+#[test]
+fn any_word_is_waited_for_without_a_cast() {
+    let uses = "
+        static uint32_t plain;
+        static volatile uint32_t changing;
+        static const volatile uint32_t watched = 0;
+        static int number;
+        #if defined(__cplusplus)
+        static std::atomic<uint32_t> shared;
+        static volatile std::atomic<int> other;
+        static uint32_t read_it(void) { return shared.load() + (uint32_t)other.load(); }
+        #elif __STDC_VERSION__ >= 201112L
+        static _Atomic uint32_t shared;
+        static volatile atomic_int other;
+        static uint32_t read_it(void) {
+            return atomic_load(&shared) + (uint32_t)atomic_load(&other);
+        }
+        #else
+        static volatile uint32_t shared, other;
+        static uint32_t read_it(void) { return shared + other; }
+        #endif
+        int main(void) {
+            return shmc_wait(&plain, 0, 0) + shmc_wait(&changing, 0, 0)
+                + shmc_wait(&watched, 0, 0) + shmc_wait(&number, 0, 0)
+                + shmc_wait(&shared, read_it(), 0) + shmc_wait(&other, 0, 0)
+                + shmc_wake(&plain, 1) + shmc_wake(&changing, 1) + shmc_wake(&watched, 1)
+                + shmc_wake(&number, 1) + shmc_wake(&shared, 1) + shmc_wake(&other, 1);
+        }";
+    let atomics = "
+        #if defined(__cplusplus)
+        #include <atomic>
+        #elif __STDC_VERSION__ >= 201112L
+        #include <stdatomic.h>
+        #endif";
+    let old = ["c89", "gnu89", "c++98", "gnu++98"];
+    compile_everywhere("shmcomm.h", &old, &[atomics], uses);
+}
+
+#[test]
+fn the_header_declares_exactly_the_five_functions() {
+    let mut command = support::cc();
+    command
+        .args(["-E", "-P", "-include"])
+        .arg(Path::new(ROOT).join("include/comm.h"));
+    let before = support::run(command.args(["-x", "c", "/dev/null"]));
+    let text = str::from_utf8(&before.stdout).unwrap();
+    let declarations: Vec<_> = text
+        .lines()
+        .filter(|line| line.contains("shm") && line.contains('('))
+        .filter(|line| !line.starts_with("extern"))
+        .collect();
+    assert_eq!(
+        declarations,
+        [
+            "int create_shm(int size);",
+            "int get_shm(void);",
+            "int destory_shm(int shm_id);",
+            "void *shm_at(int shm_id);",
+            "int shm_dt(void *shmaddr);",
+        ]
+    );
+}

@@ -1,0 +1,64 @@
+//! Black-box tests of the built library; `tests/README.md` says which promise is tested where.
+
+mod support;
+
+mod artifact {
+    mod abi;
+    mod faults;
+    mod headers;
+    mod linkers;
+    mod unload;
+}
+
+mod comm {
+    mod driver;
+    mod explain;
+    mod key;
+    mod mixed;
+    mod mode;
+    mod recipe;
+    mod reclaim;
+    mod swap;
+    mod users;
+    mod wait;
+}
+
+mod examples {
+    mod comm;
+    mod make;
+    mod run;
+    mod segments;
+    mod sync;
+    mod tour;
+}
+
+mod proofs {
+    mod fuzz;
+    mod loom;
+}
+
+mod segments {
+    mod creation;
+    mod doubt;
+    mod interop;
+    mod links;
+    mod memory;
+    mod names;
+    mod reclaim;
+    mod reclaim_races;
+    mod refused;
+    mod sandboxes;
+    mod shared_creation;
+    mod sharing;
+    mod times;
+}
+
+mod sync {
+    mod channel;
+    mod inherited;
+    mod long_run;
+    mod semaphores;
+    mod survival;
+    mod survival_open;
+    mod survivors;
+}

@@ -1,0 +1,49 @@
+//! The ring, the handshake and the mutex under loom: see `core/tests/loom.rs` and `loom_mutex.rs`.
+
+use std::path::Path;
+use std::process::Command;
+use std::{env, str};
+
+use crate::support;
+
+#[test]
+fn the_ring_and_the_handshake_hold_in_all_interleavings() {
+    explore("loom", 11);
+}
+
+#[test]
+fn the_mutex_holds_in_all_interleavings() {
+    explore("loom_mutex", 7);
+}
+
+/// Runs the models of a file, of which there are so many.
+fn explore(models: &str, count: u32) {
+    let cargo = env::var_os("CARGO").unwrap_or("cargo".into());
+    let mut command = Command::new(cargo);
+    command.args([
+        "test",
+        "--release",
+        "--package",
+        "shmcomm",
+        "--test",
+        models,
+    ]);
+    command.arg("--target-dir");
+    command.arg(Path::new(support::TEMPORARY).join("loom"));
+    command
+        .current_dir(support::ROOT)
+        .env("RUSTFLAGS", "--cfg loom");
+    // What these save at run time is less than what they cost here.
+    for unused in ["regex-automata", "regex-syntax", "tracing-subscriber"] {
+        command.arg("--config");
+        command.arg(format!("profile.release.package.{unused}.opt-level=0"));
+    }
+    command.env("CARGO_PROFILE_RELEASE_LTO", "off");
+    command.env("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "16");
+    command.env_remove("CARGO_BUILD_TARGET");
+    command.env_remove("CARGO_ENCODED_RUSTFLAGS");
+    let output = support::run(&mut command);
+    let text = str::from_utf8(&output.stdout).unwrap();
+    // An empty run would pass too.
+    assert!(text.contains(&format!(" {count} passed")), "{text}");
+}

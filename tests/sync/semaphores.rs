@@ -1,0 +1,185 @@
+//! Semaphores as a C program has them: events, waits that a signal handler ends, wake-ups.
+
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::Command;
+
+use crate::support;
+use crate::support::{Child, Link, Sandbox};
+
+struct Driver {
+    sandbox: Sandbox,
+    program: std::path::PathBuf,
+}
+
+impl Driver {
+    fn new() -> Self {
+        let sandbox = Sandbox::new();
+        let program = support::program("semaphore.c", &["-O2"], Link::Static);
+        Self { sandbox, program }
+    }
+
+    fn path(&self) -> &Path {
+        self.sandbox.path()
+    }
+
+    fn name(&self) -> String {
+        format!("sysv:{}#1", self.path().display())
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = self.sandbox.command(&self.program);
+        command.args(arguments);
+        command
+    }
+
+    fn run(&self, arguments: &[&str]) -> String {
+        support::stdout(&support::run(&mut self.command(arguments)))
+    }
+}
+
+impl Drop for Driver {
+    fn drop(&mut self) {
+        // SAFETY: neither takes a pointer.
+        unsafe {
+            let id = libc::semget(support::ftok(self.path(), 1), 0, 0);
+            libc::semctl(id, 0, libc::IPC_RMID);
+        }
+    }
+}
+
+fn failed(call: &str, errno: i32) -> String {
+    format!("{call}: errno {errno}\n")
+}
+
+#[test]
+fn events_stay_when_their_process_ends() {
+    let driver = Driver::new();
+    let name = driver.name();
+    let made = driver.run(&["open", &name, "2", "cxe", "post", "value"]);
+    assert_eq!(made, "open: 0\npost: 0\nvalue: 3\n");
+    // Also without the flag and without SHMC_CREATE it counts events, and its value is its own.
+    for flags in ["", "e", "ce"] {
+        let taken = driver.run(&["open", &name, "9", flags, "wait", "0"]);
+        assert_eq!(taken, "open: 0\nwait: 0\n", "{flags}");
+    }
+    let none = driver.run(&["open", &name, "9", "", "value", "wait", "0", "wait", "20"]);
+    let timed_out = failed("wait", libc::ETIMEDOUT);
+    assert_eq!(none, format!("open: 0\nvalue: 0\n{timed_out}{timed_out}"));
+
+    let refused = driver.run(&["open", &name, "1", "c", "open", &name, "1", "cxe"]);
+    let expected = failed("open", libc::EINVAL) + &failed("open", libc::EEXIST);
+    assert_eq!(refused, expected);
+    let removed = driver.run(&["remove", &name, "open", &name, "0", "e"]);
+    assert_eq!(
+        removed,
+        "remove: 0\n".to_owned() + &failed("open", libc::ENOENT)
+    );
+}
+
+#[test]
+fn events_of_one_process_end_the_waits_of_another() {
+    let driver = Driver::new();
+    let name = driver.name();
+    assert_eq!(driver.run(&["open", &name, "0", "cxe"]), "open: 0\n");
+    let waits = [
+        "open", &name, "0", "", "pause", "wait", "20000", "wait", "20000", "value",
+    ];
+    let mut waiter = Child::start(&mut driver.command(&waits));
+    let mut lines = BufReader::new(waiter.0.stdout.take().unwrap()).lines();
+    let mut next = || lines.next().unwrap().unwrap();
+    assert_eq!((next(), next()), ("open: 0".into(), "pause".into()));
+    std::io::Write::write_all(waiter.0.stdin.as_mut().unwrap(), b"\n").unwrap();
+    for _ in 0..2 {
+        // This process ends at once, which must not take its event back.
+        assert_eq!(
+            driver.run(&["open", &name, "0", "e", "post"]),
+            "open: 0\npost: 0\n"
+        );
+        assert_eq!(next(), "wait: 0");
+    }
+    assert_eq!(next(), "value: 0");
+}
+
+#[test]
+fn what_the_dead_had_taken_is_given_back_without_the_flag_alone() {
+    let driver = Driver::new();
+    let name = driver.name();
+    for (flags, left) in [("cx", "value: 1\n"), ("cxe", "value: 0\n")] {
+        let taken = driver.run(&["open", &name, "1", flags, "wait", "0"]);
+        assert_eq!(taken, "open: 0\nwait: 0\n");
+        let value = driver.run(&["open", &name, "0", "", "value", "remove", &name]);
+        assert_eq!(value, format!("open: 0\n{left}remove: 0\n"), "{flags}");
+    }
+}
+
+#[test]
+fn a_kind_is_refused_where_it_is_another() {
+    let driver = Driver::new();
+    let name = driver.name();
+    assert_eq!(driver.run(&["open", &name, "1", "cx"]), "open: 0\n");
+    for flags in ["e", "ce", "r", "x"] {
+        let output = driver.run(&["open", &name, "1", flags]);
+        assert_eq!(output, failed("open", libc::EINVAL), "{flags}");
+    }
+    assert_eq!(
+        driver.run(&["open", &name, "1", "c", "value"]),
+        "open: 0\nvalue: 1\n"
+    );
+}
+
+#[test]
+fn a_signal_handler_ends_a_wait_by_a_handle_that_asked_for_it() {
+    let driver = Driver::new();
+    let name = driver.name();
+    for flags in ["cxi", "cxei"] {
+        let calls = ["interrupt", "200", "wait", "20000", "post", "value"];
+        let open = ["open", &name, "0", flags];
+        let output = driver.run(&[&open[..], &calls].concat());
+        let expected = failed("wait", libc::EINTR);
+        assert_eq!(output, format!("open: 0\n{expected}post: 0\nvalue: 1\n"));
+        driver.run(&["remove", &name]);
+    }
+    // Another handle of the same semaphore waits on.
+    driver.run(&["open", &name, "0", "cxei"]);
+    let waits = ["open", &name, "0", "e", "interrupt", "50", "wait", "300"];
+    let output = driver.run(&waits);
+    assert_eq!(
+        output,
+        format!("open: 0\n{}", failed("wait", libc::ETIMEDOUT))
+    );
+    // It is no wait where there is one to take.
+    let taken = [
+        "open",
+        &name,
+        "0",
+        "ei",
+        "post",
+        "interrupt",
+        "1",
+        "wait",
+        "-1",
+    ];
+    assert_eq!(driver.run(&taken), "open: 0\npost: 0\nwait: 0\n");
+}
+
+#[test]
+fn a_sleeper_is_woken_within_10_ms() {
+    let driver = Driver::new();
+    let name = driver.name();
+    driver.run(&["open", &name, "0", "cxe"]);
+    let mut medians = Vec::new();
+    // A busy machine may spoil one measurement.
+    for _ in 0..5 {
+        let output = driver.run(&["open", &name, "0", "e", "latency"]);
+        let (_, median) = output.trim().rsplit_once(' ').unwrap();
+        let median: i64 = median.parse().unwrap();
+        assert!(median >= 0, "{output}");
+        medians.push(median);
+        if median < 10_000 {
+            println!("median of 50 wake-ups: {median} µs");
+            return;
+        }
+    }
+    panic!("medians in µs: {medians:?}");
+}
