@@ -107,8 +107,7 @@ const SINCE_SHIFT: u32 = TID_BITS + 1;
 /// Held by no thread: by one of an earlier boot.
 const DIED: u64 = 1 << SINCE_SHIFT;
 
-const MAGIC: u64 = 0x53_484d << Place::BITS;
-const MAGIC_MASK: u64 = !((1 << Place::BITS) - 1);
+const MAGIC: u64 = 0x53_484d;
 
 impl<W: Word> WordMutex<W> {
     /// Of these two words, whatever they hold.
@@ -255,7 +254,7 @@ impl<W: Word> WordMutex<W> {
         caller: Option<Caller>,
         from_any_bytes: bool,
     ) -> Result<u64, Error> {
-        let is_mutex = found & MAGIC_MASK == MAGIC;
+        let is_mutex = found >> Place::BITS == MAGIC;
         if !is_mutex && !from_any_bytes {
             return Err(Error::INVALID);
         }

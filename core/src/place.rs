@@ -32,8 +32,8 @@ struct Remembered<const N: usize> {
     /// | value | written by | means |
     /// |---|---|---|
     /// | [`UNKNOWN`] | the kernel, also in a child of a fork | `words` mean nothing |
-    /// | [`LOOKING`] | the thread that writes `words` next | `words` mean nothing |
-    /// | [`KNOWN`] and more | the same thread after it, in the same process | `words` stay as they are; no ancestor had this value |
+    /// | [`LOOKING`] | a thread that writes `words` next | `words` mean nothing |
+    /// | [`KNOWN`] and more | a thread that has written them, in the same process | `words` stay as they are; no ancestor had this value |
     state: AtomicU64,
     words: [AtomicU64; N],
 }
@@ -60,25 +60,24 @@ impl<const N: usize> Remembered<N> {
         (self.state.load(Acquire) >= KNOWN).then(|| self.words.each_ref().map(|w| w.load(Relaxed)))
     }
 
-    /// Remembers what a look-up finds, unless another thread is about to, or the process forks
-    /// meanwhile: the child's thread finds its state wiped.
+    /// Remembers what a look-up finds, unless the process forks meanwhile: the child's thread finds its
+    /// state wiped. A thread or signal handler that finds another one looking looks too, and finds
+    /// the same: which of them is first does not matter.
     fn look_up(&self, look_up: impl FnOnce() -> Option<[u64; N]>) -> Option<[u64; N]> {
-        let turn = self
+        let _ = self
             .state
             .compare_exchange(UNKNOWN, LOOKING, Relaxed, Relaxed);
         let found = look_up();
-        if turn.is_ok() {
-            for (word, number) in self.words.iter().zip(found.iter().flatten()) {
-                word.store(*number, Relaxed);
-            }
-            let state = match found {
-                Some(_) => KNOWN.saturating_add(TIMES_KNOWN.fetch_add(1, Relaxed)),
-                None => UNKNOWN,
-            };
-            let _ = self
-                .state
-                .compare_exchange(LOOKING, state, Release, Relaxed);
+        for (word, number) in self.words.iter().zip(found.iter().flatten()) {
+            word.store(*number, Relaxed);
         }
+        let state = match found {
+            Some(_) => KNOWN.wrapping_add(TIMES_KNOWN.fetch_add(1, Relaxed)),
+            None => UNKNOWN,
+        };
+        let _ = self
+            .state
+            .compare_exchange(LOOKING, state, Release, Relaxed);
         found
     }
 }

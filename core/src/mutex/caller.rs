@@ -25,11 +25,11 @@ pub struct Caller {
 
 impl Caller {
     /// The thread that has this id, is alive at this time, in milliseconds after boot, and in this
-    /// place, the low 40 bits.
+    /// place, of 40 bits.
     pub const fn new(tid: u32, at_ms: i64, place: u64) -> Self {
         Self {
             holder: ((at_ms as u64) << SINCE_SHIFT) | (tid as u64 & TID),
-            kind: MAGIC | Place::from_raw(place).raw(),
+            kind: (MAGIC << Place::BITS) | place,
         }
     }
 
