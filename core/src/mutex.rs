@@ -28,7 +28,7 @@ use core::sync::atomic::{
 };
 
 use crate::error::{Call, Errno, Error};
-use crate::place::Place;
+use crate::namespace::Namespace;
 
 pub use caller::Caller;
 pub use word::Word;
@@ -155,7 +155,10 @@ impl<W: Word> WordMutex<W> {
         self.word.spin_while_held();
         match self.word.compare_exchange(FREE, me, AcqRel, Relaxed) {
             Ok(_) => Ok(Acquired::Clean),
-            Err(_) => Call::Futex.of(self.contend(me, W::deadline(timeout_ms))),
+            Err(_) => {
+                let acquired = self.contend(me, W::deadline(timeout_ms));
+                acquired.map_err(|errno| Call::Futex.failed(errno))
+            }
         }
     }
 
@@ -254,13 +257,13 @@ impl<W: Word> WordMutex<W> {
         caller: Option<Caller>,
         from_any_bytes: bool,
     ) -> Result<u64, Error> {
-        let is_mutex = found >> Place::BITS == MAGIC;
+        let is_mutex = found >> Namespace::BITS == MAGIC;
         if !is_mutex && !from_any_bytes {
             return Err(Error::INVALID);
         }
         let elsewhere = Call::Arguments.failed(Errno::EOPNOTSUPP);
         let Caller { holder, kind } = caller.ok_or(elsewhere)?;
-        if is_mutex && Place::from_raw(found).is_same_boot(Place::from_raw(kind)) {
+        if is_mutex && Namespace::from_raw(found).is_same_boot(Namespace::from_raw(kind)) {
             return Err(elsewhere);
         }
         let new = if is_mutex && word != FREE { DIED } else { FREE };

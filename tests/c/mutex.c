@@ -9,7 +9,6 @@
 
 #include <dlfcn.h>
 #include <errno.h>
-#include <linux/seccomp.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
@@ -24,6 +23,9 @@
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
+
+/* From linux/seccomp.h, which not every C library finds. */
+#define STRICT 1
 
 #define CHECK(condition) \
     do { \
@@ -84,7 +86,7 @@ static void lock_quietly(void)
     int i;
 
     CHECK(mutex_lock(childs, 0) == 0 && mutex_unlock(childs) == 0);
-    CHECK(prctl(PR_SET_SECCOMP, SECCOMP_MODE_STRICT) == 0);
+    CHECK(prctl(PR_SET_SECCOMP, STRICT) == 0);
     for (i = 0; i < 1000; i++)
         if (mutex_lock(childs, -1) != 0 || mutex_unlock(childs) != 0)
             syscall(SYS_exit, 1);

@@ -11,7 +11,7 @@ use core::sync::atomic::{
 };
 
 use super::{MAGIC, SINCE_SHIFT, TID};
-use crate::place::{self, Place};
+use crate::namespace::{self, Namespace};
 use crate::sys;
 
 /// A thread, by the words of a mutex.
@@ -19,32 +19,32 @@ use crate::sys;
 pub struct Caller {
     /// The first word of a mutex that it holds and nobody waits for.
     pub(super) holder: u64,
-    /// The second word of each mutex of its place.
+    /// The second word of each mutex of its namespace.
     pub(super) kind: u64,
 }
 
 impl Caller {
     /// The thread that has this id, is alive at this time, in milliseconds after boot, and in this
-    /// place, of 40 bits.
-    pub const fn new(tid: u32, at_ms: i64, place: u64) -> Self {
+    /// namespace, of 40 bits.
+    pub const fn new(tid: u32, at_ms: i64, namespace: u64) -> Self {
         Self {
             holder: ((at_ms as u64) << SINCE_SHIFT) | (tid as u64 & TID),
-            kind: (MAGIC << Place::BITS) | place,
+            kind: (MAGIC << Namespace::BITS) | namespace,
         }
     }
 
-    /// The calling thread; `None` where its place cannot be determined.
+    /// The calling thread; `None` if its namespace cannot be determined.
     pub(super) fn current() -> Option<Self> {
         Self::remembered().or_else(Self::determine)
     }
 
     fn determine() -> Option<Self> {
         // It is remembered from here on, if it ever is.
-        Place::current()?;
+        Namespace::current()?;
         // Before all that is determined: a signal handler may fork meanwhile.
-        let generation = place::generation();
-        let place = Place::current()?.raw();
-        let caller = Self::new(sys::thread_id() as u32, sys::boot_clock_ms(), place);
+        let generation = namespace::generation();
+        let namespace = Namespace::current()?.raw();
+        let caller = Self::new(sys::gettid() as u32, sys::boot_clock_ms(), namespace);
         if let Some(generation) = generation {
             sys::with_thread_words(|[known_in, holder, kind]| {
                 holder.store(caller.holder, Relaxed);
@@ -59,7 +59,7 @@ impl Caller {
     /// The calling thread, if it has been determined in this process.
     #[inline(always)]
     pub(super) fn remembered() -> Option<Self> {
-        let generation = place::generation()?;
+        let generation = namespace::generation()?;
         sys::with_thread_words(|[known_in, holder, kind]| {
             (known_in.load(Relaxed) == generation).then(|| Self {
                 holder: holder.load(Relaxed),

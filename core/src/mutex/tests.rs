@@ -124,7 +124,7 @@ fn a_later_thread_of_the_same_id_is_not_the_holder() {
 #[test]
 fn a_holder_of_an_earlier_boot_is_dead() {
     let mutex = mutex();
-    let another_boot = mutex.0.kind.load(Relaxed) ^ (1 << (Place::BITS - 1));
+    let another_boot = mutex.0.kind.load(Relaxed) ^ (1 << (Namespace::BITS - 1));
     for (word, acquired) in [
         (this_thread(), Acquired::OwnerDied),
         (FREE, Acquired::Clean),

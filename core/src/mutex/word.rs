@@ -41,7 +41,7 @@ pub trait Word {
     /// Wakes one that sleeps.
     fn wake(&self);
 
-    /// The calling thread; `None` where it cannot be determined where its id means what.
+    /// The calling thread; `None` if the namespace of its id cannot be determined.
     fn caller() -> Option<Caller>;
     /// The same without a system call; `None` also at the thread's first call.
     fn remembered_caller() -> Option<Caller> {
@@ -87,7 +87,8 @@ impl Word for AtomicU64 {
 
     fn sleep(&self, expected: u64, deadline: Deadline) -> Result<(), Errno> {
         let look_again = deadline.or_earlier(Deadline::after_ms(CHECK_MS));
-        futex::wait_until(low_half(self), expected as u32, look_again)
+        let result = futex::wait_until(low_half(self), expected as u32, look_again);
+        result.map_err(|error| error.errno())
     }
 
     fn wake(&self) {
@@ -109,7 +110,7 @@ impl Word for AtomicU64 {
 
     fn has_died(tid: u32, at_ms: i64, thoroughly: bool) -> bool {
         let tid = tid as i32;
-        !sys::process_exists(tid) || (thoroughly && stale::thread_has_ended(tid, at_ms))
+        !sys::process_exists(tid) || (thoroughly && stale::thread_has_exited(tid, at_ms))
     }
 
     fn deadline(timeout_ms: c_int) -> Deadline {

@@ -60,7 +60,7 @@ fn address() -> *const ThreadWords {
 #[inline(always)]
 fn address() -> *const ThreadWords {
     let address;
-    // SAFETY: what a compiler emits for such a variable.
+    // SAFETY: what a compiler emits for such a variable. The call preserves all other registers.
     unsafe {
         core::arch::asm!(
             "adrp x0, :tlsdesc:shmcomm_thread_words",
@@ -71,7 +71,8 @@ fn address() -> *const ThreadWords {
             "mrs x1, tpidr_el0",
             "add x0, x0, x1",
             out("x0") address,
-            clobber_abi("C"),
+            out("x1") _,
+            out("x30") _,
             options(readonly),
         );
     }
