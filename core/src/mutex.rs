@@ -1,9 +1,10 @@
-//! A mutex that lives in shared memory and survives the death of who holds it.
+//! A mutex that lives in shared memory and survives the death of its holder.
 //!
-//! Its state is one word, which says who holds it and since when: a thread that is killed at any
-//! moment either holds the mutex or does not, and whoever finds the holder dead takes it over. The
-//! memory holds no address, so that nothing another process writes there, and no unmapping while it
-//! is held, can harm this one; a robust mutex of `pthread(7)` has neither property.
+//! Its state is one word, which names the holder: a thread that is killed at any moment either holds the
+//! mutex or does not, and the first waiter that finds the holder dead takes it over. The memory contains
+//! no address, so nothing that another process writes there can harm this one, nor can unmapping it while
+//! it is held; a robust mutex of `pthread(7)` has neither property. A lock of a free mutex and its unlock
+//! make no system call, since a thread remembers its own name.
 //!
 //! ```
 //! use shmcomm::mutex::{Acquired, Mutex};
@@ -39,63 +40,64 @@ pub use word::Word;
 pub struct Mutex(WordMutex<AtomicU64>);
 
 impl Mutex {
-    /// Makes any bytes an unlocked mutex; leaves alone what is one already, so that each process may
-    /// call it, in any order, also at the same time. EOPNOTSUPP for a mutex of another pid or time
-    /// namespace, or where this process cannot determine its own: without `/proc`, or without a
-    /// descriptor to read the boot id.
+    /// Makes any bytes an unlocked mutex. A mutex stays as it is, so each process may call it, in any
+    /// order and at the same time. EOPNOTSUPP for a mutex of another pid or time namespace, or if this
+    /// process cannot determine its own: without `/proc`, or without a descriptor to read the boot id.
     pub fn init(&self) -> Result<(), Error> {
         self.0.init()
     }
 
-    /// Waits at most so many milliseconds, -1 for ever, 0 not at all. ETIMEDOUT; EDEADLK where this
-    /// thread holds it already; EINVAL where it is no mutex; EOPNOTSUPP as [`Self::init`].
+    /// Waits at most this number of milliseconds, -1 for ever, 0 not at all. ETIMEDOUT; EDEADLK if this
+    /// thread holds it already; EINVAL if it is no mutex; EOPNOTSUPP as in [`Self::init`].
     pub fn lock(&self, timeout_ms: c_int) -> Result<Acquired, Error> {
         self.0.lock(timeout_ms)
     }
 
-    /// EPERM where this thread does not hold it; EINVAL where it is no mutex; EOPNOTSUPP as
-    /// [`Self::init`].
+    /// EPERM if this thread does not hold it; EINVAL if it is no mutex; EOPNOTSUPP as in [`Self::init`].
     pub fn unlock(&self) -> Result<(), Error> {
         self.0.unlock()
     }
 }
 
-/// The words of a [`Mutex`], or of the model that a model checker has of it.
+/// The words of a [`Mutex`], or of a model checker's model of it.
 #[repr(C, align(8))]
 #[derive(Default, Debug)]
 pub struct WordMutex<W> {
-    /// Who holds it, from the high bits to the low ones:
+    /// The holder, from the high bits to the low ones:
     ///
     /// ```text
-    /// | since when, in ms after boot: 41 | somebody may sleep: 1 | thread id: 22 |
+    /// | a time when it was alive, in ms after boot: 41 | a waiter may sleep: 1 | its thread id: 22 |
     /// ```
     ///
+    /// A thread with this id that started after that time is another one, so the holder has died. A
+    /// thread keeps the time of its first call, so all its words are the same but for the waiters' bit.
     /// The low half is the word that waiters sleep on.
     ///
     /// | from | to | by | ordering | a death right after it leaves |
     /// |---|---|---|---|---|
-    /// | 0 | held | who locks | acquire, release | a dead holder |
-    /// | held | held, somebody may sleep | who is about to sleep | relaxed | one wake-up too many |
-    /// | held by the dead | held | who finds that out | acquire, release | a dead holder again |
-    /// | held | 0 | who unlocks | release | sleepers that look again within 50 ms |
-    /// | anything | 0 or [`DIED`] | [`Self::prepare`], as long as `kind` forbids locking | relaxed | the same work for the next |
+    /// | 0 | held | a caller of lock | acquire, release | a dead holder |
+    /// | 0 | held, a waiter may sleep | a waiter, since others may sleep | acquire, release | a dead holder |
+    /// | held | held, a waiter may sleep | a waiter before it sleeps | relaxed | one unneeded wake-up |
+    /// | held by a dead thread | held, a waiter may sleep | the waiter that determined it | acquire, release | a dead holder again |
+    /// | held | 0 | the holder | release | nothing, or sleepers that look again within 50 ms |
+    /// | anything | 0 or [`DIED`] | [`Self::prepare`], while `kind` forbids locking | relaxed | the same work for the next caller |
     word: W,
-    /// What makes it a mutex: [`MAGIC`], and the place where its thread ids and times mean
-    /// something. Nobody locks before this is what the locker's own place makes it.
+    /// What makes it a mutex: [`MAGIC`], and the boot and namespaces in which its thread ids and times
+    /// have a meaning. No thread locks it before this is the kind of the thread's own namespaces.
     ///
     /// | from | to | by | ordering | a death right after it leaves |
     /// |---|---|---|---|---|
-    /// | anything | a mutex of this place | [`Self::prepare`], after `word` | acquire, release | a mutex |
+    /// | anything | a mutex of these namespaces | [`Self::prepare`], after `word` | acquire, release | a mutex |
     kind: W,
 }
 
-/// How a lock was got.
+/// From whom a lock was acquired.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Acquired {
-    /// From who unlocked it.
+    /// From a holder that unlocked it.
     Clean,
     /// From a holder that died: what the mutex protects may be half changed. Reported once: the next
-    /// holder gets it clean, unless this one dies as well.
+    /// holder gets it clean, unless this one dies too.
     OwnerDied,
 }
 
@@ -104,13 +106,13 @@ const TID_BITS: u32 = 22;
 const TID: u64 = (1 << TID_BITS) - 1;
 const WAITERS: u64 = 1 << TID_BITS;
 const SINCE_SHIFT: u32 = TID_BITS + 1;
-/// Held by no thread: by one of an earlier boot.
+/// Held by a thread of an earlier boot.
 const DIED: u64 = 1 << SINCE_SHIFT;
 
 const MAGIC: u64 = 0x53_484d;
 
 impl<W: Word> WordMutex<W> {
-    /// Of these two words, whatever they hold.
+    /// A mutex of these two words, with any contents.
     pub const fn new(word: W, kind: W) -> Self {
         Self { word, kind }
     }
@@ -138,7 +140,7 @@ impl<W: Word> WordMutex<W> {
         }
     }
 
-    /// What a call is where nobody waits, and it is not the thread's first: no system call.
+    /// The whole of a call that meets no other thread, unless it is the thread's first: no system call.
     #[inline(always)]
     fn change_at_once(&self, change: impl FnOnce(u64) -> (u64, u64), order: Ordering) -> bool {
         W::remembered_caller().is_some_and(|caller| {
@@ -165,8 +167,8 @@ impl<W: Word> WordMutex<W> {
     #[cold]
     #[inline(never)]
     fn unlock_slowly(&self) -> Result<(), Error> {
-        /// The holder's word changes once at most, when a waiter marks it; more often only by a peer
-        /// that rewrites it.
+        /// A waiter changes the holder's word at most once, to mark it; only a hostile peer changes it
+        /// more often.
         const TRIES: u32 = 3;
 
         let me = self.prepare(false)?;
@@ -207,7 +209,7 @@ impl<W: Word> WordMutex<W> {
             }
             let died = seen & TID == me & TID || holder_died::<W>(seen, last || slept_long);
             if seen == FREE || died {
-                // Others may sleep, who came before.
+                // Earlier waiters may sleep.
                 let new = me | WAITERS;
                 match self.word.compare_exchange(seen, new, AcqRel, Relaxed) {
                     Ok(_) if died => return Ok(Acquired::OwnerDied),
@@ -235,8 +237,8 @@ impl<W: Word> WordMutex<W> {
         }
     }
 
-    /// Makes it a mutex of this place, if it is not and if that may be; the word that says that the
-    /// calling thread holds it.
+    /// Makes it a mutex of these namespaces if it may become one. Returns the word of the calling thread
+    /// as its holder.
     #[cold]
     #[inline(never)]
     fn prepare(&self, from_any_bytes: bool) -> Result<u64, Error> {
@@ -276,20 +278,20 @@ impl<W: Word> WordMutex<W> {
     }
 }
 
-/// Whether this thread holds it. Where it was determined anew since, as after exec(2), the word says so
-/// by another time; but so does that of an earlier thread of its id.
+/// Whether the calling thread holds it. After exec(2) a thread has another time than in its words of
+/// before, and so has an earlier thread with its id; only the first of the two is alive.
 fn is_mine<W: Word>(word: u64, me: u64) -> bool {
     word & !WAITERS == me || (word & TID == me & TID && !holder_died::<W>(word, true))
 }
 
-/// Whether nobody will ever unlock it. When in doubt, somebody will; a thorough look, into `/proc`, also
-/// sees a holder that is not yet reaped, or another thread that has its id.
+/// Whether the holder will never unlock it. When in doubt, it will. A thorough look, into `/proc`, also
+/// recognises a holder that is not yet reaped, and another thread with its id.
 fn holder_died<W: Word>(word: u64, thoroughly: bool) -> bool {
     let tid = (word & TID) as u32;
     let since_ms = (word >> SINCE_SHIFT) as i64;
     if word == FREE {
         return false;
     }
-    // A time to come is no holder's, but garbage.
+    // Only garbage has a time to come.
     tid == 0 || since_ms > W::now_ms() || W::has_died(tid, since_ms, thoroughly)
 }

@@ -1,9 +1,9 @@
-//! The calling thread, as a mutex names it: determined once, then without a system call.
+//! The calling thread, as a mutex names it: determined once, later without a system call.
 //!
-//! Each thread remembers itself in memory of its own, together with a number that its process shares
-//! with no ancestor. So a child of any fork, `_Fork` and raw `clone(2)` included, determines itself
-//! anew. A child of `vfork(2)`, or of a `clone(2)` that shares memory and sets no thread-local memory,
-//! is taken for the thread that made it: it must not use a mutex.
+//! Each thread keeps its name in thread-local memory, with the generation of its process, which no
+//! ancestor shares. So a child of any fork, `_Fork` and raw `clone(2)` included, determines its own name.
+//! A child that shares memory and thread-local memory with its parent (`vfork(2)`, and `clone(2)` with
+//! CLONE_VM and without CLONE_SETTLS) is taken for its parent: it must not use a mutex.
 
 use core::sync::atomic::{
     Ordering::{Relaxed, Release},
@@ -14,18 +14,18 @@ use super::{MAGIC, SINCE_SHIFT, TID};
 use crate::namespace::{self, Namespace};
 use crate::sys;
 
-/// A thread, by the words of a mutex.
+/// A thread, in the words of a mutex.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Caller {
-    /// The first word of a mutex that it holds and nobody waits for.
+    /// The first word of a mutex that it holds and no thread waits for.
     pub(super) holder: u64,
     /// The second word of each mutex of its namespace.
     pub(super) kind: u64,
 }
 
 impl Caller {
-    /// The thread that has this id, is alive at this time, in milliseconds after boot, and in this
-    /// namespace, of 40 bits.
+    /// The thread with this id, alive at this time in milliseconds after boot, in this namespace of 40
+    /// bits.
     pub const fn new(tid: u32, at_ms: i64, namespace: u64) -> Self {
         Self {
             holder: ((at_ms as u64) << SINCE_SHIFT) | (tid as u64 & TID),
@@ -39,9 +39,9 @@ impl Caller {
     }
 
     fn determine() -> Option<Self> {
-        // It is remembered from here on, if it ever is.
+        // From here on it is remembered, if it ever is.
         Namespace::current()?;
-        // Before all that is determined: a signal handler may fork meanwhile.
+        // First: if a signal handler forks now, the child's generation differs from this one.
         let generation = namespace::generation();
         let namespace = Namespace::current()?.raw();
         let caller = Self::new(sys::gettid() as u32, sys::boot_clock_ms(), namespace);
@@ -56,7 +56,7 @@ impl Caller {
         Some(caller)
     }
 
-    /// The calling thread, if it has been determined in this process.
+    /// The calling thread, if its name has been determined in this process.
     #[inline(always)]
     pub(super) fn remembered() -> Option<Self> {
         let generation = namespace::generation()?;

@@ -1,4 +1,4 @@
-//! A word of a mutex, and what it takes to wait for it: the system's, or a model checker's.
+//! A word of a mutex, and how a waiter waits for it: the system's, or a model checker's.
 
 use core::ffi::c_int;
 use core::hint::spin_loop;
@@ -12,10 +12,11 @@ use crate::futex;
 use crate::stale;
 use crate::sys;
 
-/// How long a waiter sleeps before it looks whether the holder is alive.
+/// How long a waiter sleeps before it checks whether the holder is alive.
 const CHECK_MS: c_int = 50;
 
-/// How often a waiter looks before it sleeps.
+/// Number of looks before a waiter sleeps, about 2 µs. Two processes that take turns then need 0.4 times
+/// the time of a robust pthread mutex, without the looks 1.6 times (`bench --bin mutex`).
 const SPINS: u32 = 100;
 
 /// A word of shared memory, and the world of the thread that uses it.
@@ -33,12 +34,12 @@ pub trait Word {
         success: Ordering,
         failure: Ordering,
     ) -> Result<u64, u64>;
-    /// Waits for a moment, without a system call, while it is not 0.
+    /// Waits a moment, without a system call, while it is not 0.
     fn spin_while_held(&self) {}
-    /// Sleeps while the low half is as expected, until somebody wakes; ETIMEDOUT when it is time to
-    /// see whether the holder lives, or when the time is over.
+    /// Sleeps while the low half is as expected, until a wake-up; ETIMEDOUT when it is time to check
+    /// whether the holder is alive, and at the deadline.
     fn sleep(&self, expected: u64, deadline: Self::Deadline) -> Result<(), Errno>;
-    /// Wakes one that sleeps.
+    /// Wakes one sleeper.
     fn wake(&self);
 
     /// The calling thread; `None` if the namespace of its id cannot be determined.
@@ -51,9 +52,9 @@ pub trait Word {
     fn now_ms() -> i64;
     /// Whether the thread that had this id at this time has exited. When in doubt, it lives.
     fn has_died(tid: u32, at_ms: i64, thoroughly: bool) -> bool;
-    /// So many milliseconds from now, as `poll(2)` takes them.
+    /// This number of milliseconds from now, -1 for never.
     fn deadline(timeout_ms: c_int) -> Self::Deadline;
-    /// Whether its time has come.
+    /// Whether it has passed.
     fn has_passed(deadline: Self::Deadline) -> bool;
 }
 

@@ -1,28 +1,29 @@
-//! Memory that each thread has of its own.
+//! Thread-local memory.
 
 use core::sync::atomic::AtomicU64;
 
-/// Words of the calling thread. They are 0 when the thread starts, and stay as they are in a child of a
-/// fork. Two threads share them only where one was made by a `clone(2)` that gave it no thread-local
-/// memory, and in a child of `vfork(2)`.
+/// Words of the calling thread: 0 when the thread starts, unchanged in a child of a fork. A child of
+/// `vfork(2)` shares them with its parent, and so does a thread that `clone(2)` created without
+/// CLONE_SETTLS, in which the C library itself does not work.
 pub type ThreadWords = [AtomicU64; 3];
 
-/// Calls a function with the calling thread's words; on other processors than these, with zeros that
-/// are forgotten. It makes no system call.
+/// Calls a function with the calling thread's words, without a system call. Other processors than these
+/// two have no such words: the function gets zeros each time.
 #[inline(always)]
 pub fn with_thread_words<T>(work: impl FnOnce(&ThreadWords) -> T) -> T {
     #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
     {
-        // SAFETY: of this size, aligned, any bytes are valid; they last as long as the thread does.
+        // SAFETY: of this size, aligned, any bytes are valid, and they last as long as the thread.
         work(unsafe { &*address() })
     }
     #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
     work(&ThreadWords::default())
 }
 
-// Stable Rust has thread-local variables only in `std`; so this is one in assembly. A TLS descriptor
-// reaches it in a program, in a library that was linked, and in one that was loaded later, in which musl
-// knows no other way without an import. Linkers turn it into a constant where they can.
+// Stable Rust has thread-local variables in `std` only, so this one is in assembly. It is reached by a TLS
+// descriptor, which needs no import and works in a program, a linked library and a library loaded by
+// dlopen(3); the initial-exec model fails in the last of these with musl. Linkers replace the descriptor by
+// a constant where they can.
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 core::arch::global_asm!(
     ".pushsection .tbss.shmcomm_thread_words, \"awT\", %nobits",
@@ -38,8 +39,8 @@ core::arch::global_asm!(
 #[inline(always)]
 fn address() -> *const ThreadWords {
     let address;
-    // SAFETY: what a compiler emits for such a variable, and the thread's own address is at fs:0. The
-    // call preserves all other registers, except that glibc before 2.40 may lose those of vectors.
+    // SAFETY: the sequence that a compiler emits for such a variable; fs:0 holds the thread's base address.
+    // The call preserves all other registers, but glibc before 2.40 may change vector registers.
     unsafe {
         core::arch::asm!(
             "leaq shmcomm_thread_words@tlsdesc(%rip), %rax",
@@ -60,7 +61,7 @@ fn address() -> *const ThreadWords {
 #[inline(always)]
 fn address() -> *const ThreadWords {
     let address;
-    // SAFETY: what a compiler emits for such a variable. The call preserves all other registers.
+    // SAFETY: the sequence that a compiler emits for such a variable. The call preserves all other registers.
     unsafe {
         core::arch::asm!(
             "adrp x0, :tlsdesc:shmcomm_thread_words",
