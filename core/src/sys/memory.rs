@@ -42,25 +42,6 @@ pub fn mmap_twice(file: &Descriptor, before: usize, size: usize) -> Result<NonNu
     Ok(base.cast())
 }
 
-/// Maps zeros for this process alone: a child of any fork finds zeros there, from Linux 4.14 on.
-pub fn mmap_wiped_on_fork(size: usize) -> Result<NonNull<c_void>, Error> {
-    let access = libc::PROT_READ | libc::PROT_WRITE;
-    let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
-    let address = mmap_anywhere(size, access, flags, -1)?;
-    // SAFETY: mapped above, of this size, and nobody uses it yet.
-    unsafe {
-        // An emulator that ignores advice accepts that which does not exist.
-        let advised = match libc::madvise(address.as_ptr(), size, -1) {
-            0 => Err(Error::INVALID),
-            _ => madvise(address, size, Advice::WipeOnFork),
-        };
-        if advised.is_err() {
-            let _ = munmap(address, size);
-        }
-        advised.map(|()| address)
-    }
-}
-
 #[inline(never)]
 fn mmap_anywhere(
     size: usize,
@@ -95,6 +76,8 @@ pub enum Advice {
     DontFork = libc::MADV_DONTFORK,
     /// A child of a fork finds zeros.
     WipeOnFork = libc::MADV_WIPEONFORK,
+    /// EINVAL, but not under an emulator that ignores all advice.
+    Unknown = -1,
 }
 
 /// # Safety
