@@ -98,10 +98,8 @@ impl Child {
     /// Delivers a signal to a stopped child, and lets it run.
     pub fn go_on_with(&self, signal: i32) {
         // SAFETY: the child is stopped, and traced by this thread.
-        assert_ne!(
-            unsafe { libc::ptrace(libc::PTRACE_CONT, self.0, 0, signal) },
-            -1
-        );
+        let result = unsafe { libc::ptrace(libc::PTRACE_CONT, self.0, 0, signal) };
+        assert_ne!(result, -1);
     }
 
     pub fn signal(&self, signal: i32) {
