@@ -1,4 +1,5 @@
-//! A signal handler locks the mutex that it finds its thread at, at whatever instruction it interrupts it.
+//! A signal handler locks the mutex that its thread is locking or unlocking, whichever instruction
+//! it interrupts.
 #![allow(
     clippy::arithmetic_side_effects,
     clippy::expect_used,
@@ -17,7 +18,7 @@ use shmcomm::segment::Options;
 use shmcomm::{Errno, Mutex, Name, Segment};
 use support::{Child, EVERY, all, errno, spread};
 
-/// Memory that children share: a mutex, and a count of wrong results behind it.
+/// Memory that children share: a mutex, and a count of wrong results after it.
 static SHARED: AtomicPtr<u8> = AtomicPtr::new(ptr::null_mut());
 
 fn mutex() -> &'static Mutex {
@@ -51,7 +52,8 @@ extern "C" fn lock_in_handler(_: i32) {
     wrong().fetch_add(is_wrong.into(), Relaxed);
 }
 
-/// Interrupts children after these numbers of instructions; returns the first that no child has.
+/// Interrupts children after these numbers of instructions. Returns the first number that no child
+/// reaches.
 fn interrupt(make_ready: impl Fn(), after: impl Iterator<Item = u64>) -> u64 {
     for steps in after {
         let install = || {

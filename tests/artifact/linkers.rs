@@ -81,7 +81,7 @@ fn through(sandbox: &Sandbox, program: &Path, runner: &[&str]) -> Command {
     }
 }
 
-/// Runs the program that does a little of everything, through `runner` if it is another processor's.
+/// Runs the program that does a little of everything, with `runner` if it is for another processor.
 fn run_portable(sandbox: &Sandbox, program: &Path, runner: &[&str]) {
     let object = ObjectName::new();
     let mut command = through(sandbox, program, runner);
@@ -250,7 +250,7 @@ fn run_elsewhere(compiler: &str, directory: &Path, link: Link<'_>, runner: &[&st
         program
     };
     run_portable(&sandbox, &build("portable.c"), runner);
-    // Thread-local memory is reached in another way in each.
+    // Each processor and each way of linking reaches thread-local memory differently.
     let program = build("mutex.c");
     for what in ["fork", "clone", "threads"] {
         let mut command = through(&sandbox, &program, runner);

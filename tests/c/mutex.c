@@ -1,8 +1,7 @@
 /*
- * mutex WHAT [LIBRARY]: checks for whom the library takes the calling thread,
- * which it remembers without a system call. The functions are those that the
- * program is linked with, or those of a library that it loads while another
- * thread runs. Prints "fine", or ends with 77 where this user may not.
+ * mutex WHAT [LIBRARY]: checks that the library knows the calling thread, which it remembers
+ * without a system call. The program uses the functions that it is linked with, or loads LIBRARY
+ * while another thread runs. Prints "fine", or exits with 77 if this user lacks a permission.
  */
 #define _GNU_SOURCE
 #include "shmcomm.h"
@@ -24,7 +23,7 @@
 #include <time.h>
 #include <unistd.h>
 
-/* From linux/seccomp.h, which not every C library finds. */
+/* The value of SECCOMP_MODE_STRICT: not every C library finds linux/seccomp.h. */
 #define STRICT 1
 
 #define CHECK(condition) \
@@ -41,7 +40,7 @@ typedef int lock_function(shmc_mutex *, int);
 static init_function *mutex_init = shmc_mutex_init, *mutex_unlock = shmc_mutex_unlock;
 static lock_function *mutex_lock = shmc_mutex_lock;
 
-/* In memory that children share. */
+/* Both lie in memory that children share. */
 static shmc_mutex *parents, *childs;
 
 static int fails(int result, int error)
@@ -64,8 +63,8 @@ static void join(pid_t child)
     CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 0);
 }
 
-/* A caller that holds nothing and is nobody else. */
-static void be_nobody_else(void)
+/* Checks that the caller holds nothing and is not mistaken for another thread. */
+static void check_identity(void)
 {
     int i;
 
@@ -80,7 +79,7 @@ static void be_nobody_else(void)
     CHECK(mutex_lock(childs, 0) == 0);
 }
 
-/* In strict mode the kernel kills who makes another system call than read, write and _exit. */
+/* In strict mode the kernel kills a thread that makes any system call but read, write and _exit. */
 static void lock_quietly(void)
 {
     int i;
@@ -108,44 +107,44 @@ static pid_t fork_by(const char *how)
 {
     if (strcmp(how, "clone") == 0)
         return (pid_t)syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0);
-    /* Of glibc 2.34 and later. */
+    /* glibc has it since 2.34. */
     if (strcmp(how, "_Fork") == 0 && fork_without_handlers != NULL)
         return fork_without_handlers();
     return fork();
 }
 
-static void *look_around(void *unused)
+static void *call_library(void *unused)
 {
     CHECK(mutex_init(childs) == 0);
     return unused;
 }
 
-/* Another thread of the process is remembered before the calling one. */
-static void let_another_look_around(void)
+/* Lets another thread of the process call the library before this one. */
+static void let_another_thread_call(void)
 {
     pthread_t thread;
 
-    CHECK(pthread_create(&thread, NULL, look_around, NULL) == 0);
+    CHECK(pthread_create(&thread, NULL, call_library, NULL) == 0);
     CHECK(pthread_join(thread, NULL) == 0);
 }
 
-/* A child and its child, of a thread that has been remembered. */
+/* The library has remembered the parent thread before a child and a grandchild call it. */
 static void forks(const char *how)
 {
     pid_t child, grandchild;
 
     CHECK(mutex_lock(parents, 0) == 0);
     if ((child = fork_by(how)) == 0) {
-        let_another_look_around();
-        be_nobody_else();
+        let_another_thread_call();
+        check_identity();
         CHECK(mutex_unlock(childs) == 0);
         if ((grandchild = fork_by(how)) == 0) {
-            let_another_look_around();
-            be_nobody_else();
+            let_another_thread_call();
+            check_identity();
             _exit(0);
         }
         join(grandchild);
-        /* While its parent lives. */
+        /* The grandchild died holding the mutex; this process, its parent, lives. */
         CHECK(mutex_lock(childs, 0) == 1);
         _exit(0);
     }
@@ -154,11 +153,11 @@ static void forks(const char *how)
     CHECK(mutex_unlock(parents) == 0);
 }
 
-/* The next thread gets the memory of the one before it, which died holding the mutex. */
+/* Each thread dies holding the mutex. The next one gets its memory. */
 static void *die_inside(void *expected)
 {
     CHECK(fails(mutex_unlock(childs), EPERM));
-    /* The kernel may not be done with the other one. */
+    /* The kernel may not have finished with the earlier thread. */
     CHECK(mutex_lock(childs, 5000) == (expected != NULL));
     CHECK(fails(mutex_lock(childs, 0), EDEADLK));
     return (void *)(uintptr_t)pthread_self();
@@ -180,7 +179,8 @@ static void threads(void)
     CHECK(same > 0);
 }
 
-/* A process of the same id as one that has died holding the mutex; EPERM where this user may not. */
+/* Forks a process with the id of one that died holding the mutex. Only a privileged user may
+ * choose a child's id. */
 static pid_t fork_successor(void)
 {
     struct {
@@ -192,7 +192,7 @@ static pid_t fork_successor(void)
     if (pid == 0)
         _exit(mutex_lock(childs, 0) != 0);
     join(pid);
-    /* Starts are told apart by 10 ms. */
+    /* The kernel reports starts in steps of 10 ms. */
     nap(30);
     arguments.exit_signal = SIGCHLD;
     arguments.set_tid = (uintptr_t)&pid;
@@ -224,7 +224,7 @@ static void reuse(void)
     CHECK(waitpid(successor, NULL, 0) == successor);
 }
 
-/* The thread goes on in another program, where it finds what it holds. */
+/* A thread holds the mutex across exec, and unlocks it in the new program. */
 static void exec(int memory, const char *library)
 {
     char file[16];
@@ -262,7 +262,7 @@ static void lock_in_handler(int unused)
     errno = error;
 }
 
-/* The first call of a process too, which determines what is remembered. */
+/* A signal also interrupts the first call of a process, which looks up the facts to remember. */
 static void handler(void)
 {
     static const struct itimerval often = {{0, 50}, {0, 50}};

@@ -1,11 +1,13 @@
-//! For whom a mutex takes its caller: the calling thread is remembered without a system call, and is
-//! never taken for its parent, for an earlier thread of its memory or its id, or for nobody after exec.
+//! How the library knows the thread that calls a mutex. It remembers the thread without a system
+//! call, and never mistakes it for its parent or for an earlier thread with its memory or its id.
+//! After exec it knows the thread again.
 
 use std::process::Command;
 
 use crate::support::{self, Link};
 
-/// Runs the program with the library linked in either way, and with a library that it loads.
+/// Runs the program with the library linked in either way, and with a library that the program
+/// loads.
 fn check(what: &str) {
     let flags = ["-std=gnu11", "-O1", "-Wall", "-Wextra", "-Werror"];
     let linked = |link| support::program("mutex.c", &flags, link);
