@@ -5,7 +5,7 @@ use std::cell::UnsafeCell;
 use std::ffi::{CString, c_char, c_int, c_void};
 use std::hint::black_box;
 use std::mem::MaybeUninit;
-use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use crate::distance::{Samples, rounds};
@@ -37,7 +37,7 @@ const LOCKS: [&str; 6] = [
     "`shmc_sem`, posix:, SHMC_EVENTS",
     "`sem_t`",
 ];
-const HEADER: [&str; 4] = ["", "alone, ns", "contended, ns", "hand-overs a second"];
+const HEADER: [&str; 4] = ["", "alone, ns", "contended, ns", "in turns, ns"];
 
 /// How long both processes want the lock.
 const TIME: Duration = Duration::from_millis(100);
@@ -51,7 +51,8 @@ const BATCH: u32 = 10;
 #[repr(C, align(128))]
 struct Memory {
     lock: UnsafeCell<[u64; 16]>,
-    holder: AtomicU32,
+    words: [AtomicU64; 200],
+    turn: AtomicU64,
 }
 
 pub fn measure(run: &Run) -> Result<()> {
@@ -68,9 +69,9 @@ pub fn measure(run: &Run) -> Result<()> {
         table.print();
     }
     println!(
-        "\nAlone: one lock and one unlock (wait and post) by one process. Contended: the same while \
-         two processes do nothing else, time by operations of both. Hand-overs: how often \
-         the lock went from one to the other."
+        "\nAlone: one lock and one unlock (wait and post) by one process. Contended: by two processes, \
+         each of which changes 200 words between the two; time by the operations of both. In turns: \
+         how long it takes two processes that go on with lock and unlock until the other had its turn."
     );
     Ok(())
 }
@@ -168,32 +169,42 @@ fn times(
         }
         Ok(vec![shortest])
     };
-    let contended = |me: u32| {
-        let (start, mut operations, mut hand_overs) = (Instant::now(), 0_u64, 0_u64);
-        while start.elapsed() < TIME {
-            for _ in 0..BATCH {
-                checked("lock", lock())?;
-                if memory.holder.load(Relaxed) != me {
-                    memory.holder.store(me, Relaxed);
-                    hand_overs += 1;
-                }
-                operations += 1;
-                checked("unlock", unlock())?;
+    let contended = || {
+        until_time(|| {
+            checked("lock", lock())?;
+            for word in &memory.words {
+                word.store(word.load(Relaxed) + 1, Relaxed);
             }
-        }
-        Ok(vec![operations as f64, hand_overs as f64])
+            checked("unlock", unlock())?;
+            Ok(1)
+        })
+    };
+    let turns = |me: u64| {
+        until_time(|| {
+            checked("lock", lock())?;
+            let turn = memory.turn.load(Relaxed);
+            let mine = u64::from(turn % 2 == me);
+            memory.turn.store(turn + mine, Relaxed);
+            checked("unlock", unlock())?;
+            Ok(mine)
+        })
     };
     let alone = Process::start(0, alone)?.finish()?;
-    let [first, second] = pair(|| contended(1), || contended(2))?;
-    match (&alone[..], &first[..], &second[..]) {
-        (&[alone], &[one, from_other], &[other, from_one]) => {
-            let contended = TIME.as_nanos() as f64 / (one + other);
-            Ok([
-                alone,
-                contended,
-                (from_other + from_one) / TIME.as_secs_f64(),
-            ])
+    let each = |[first, second]: [Vec<f64>; 2]| {
+        TIME.as_nanos() as f64 / first.iter().chain(&second).sum::<f64>()
+    };
+    let contended = each(pair(contended, contended)?);
+    let turns = each(pair(|| turns(0), || turns(1))?);
+    Ok([alone[0], contended, turns])
+}
+
+/// Counts operations.
+fn until_time(mut operation: impl FnMut() -> Result<u64>) -> Result<Vec<f64>> {
+    let (start, mut count) = (Instant::now(), 0);
+    while start.elapsed() < TIME {
+        for _ in 0..BATCH {
+            count += operation()?;
         }
-        _ => Err("a process measured nothing".into()),
     }
+    Ok(vec![count as f64])
 }

@@ -76,7 +76,7 @@ pub const SYSTEMS: &[System] = &[
     system!("Unix stream", SOCKET, false, W => Copied<kernel::Stream, W>),
     system!("Unix seqpacket", SOCKET, false, W => Copied<kernel::SeqPacket, W>),
     system!("System V queue", "16 KiB", false, W => Copied<kernel::SystemV, W>),
-    system!("POSIX queue", "the same, or 10 messages", false, W => Copied<kernel::Posix, W>),
+    system!("POSIX queue", "1 or 8 MiB, or 10 messages", false, W => Copied<kernel::Posix, W>),
     system!("System V memory, semaphores", "1 message", false, W => memory::Textbook),
     system!("iceoryx2, polling", ICEORYX, true, W => iceoryx2::Service<true, W>),
     system!("iceoryx2, events", ICEORYX, false, W => iceoryx2::Service<false, W>),
@@ -86,6 +86,6 @@ pub const SYSTEMS: &[System] = &[
     system!("ZeroMQ PAIR", "1000 messages a side", false, W => Copied<zeromq::Pair, W>),
 ];
 
-/// The floor of copying: no message_queue, no peer.
+/// The least that a copying channel does; it is no peer.
 pub const MEMCPY: &str = "`memcpy` twice, polling";
-const ICEORYX: &str = "the same, 1024 messages at most";
+const ICEORYX: &str = "1 or 8 MiB, at most 1024 messages";
