@@ -274,32 +274,32 @@ impl<P: Peer<WORDS>, const WORDS: usize> Ends<'_, P, WORDS> {
     /// Returns the median time, and the median ratio to the reference.
     fn ask_all(&mut self, until: Until, block: u64) -> Result<Vec<f64>> {
         let (mut times, mut ratios) = (Vec::new(), Vec::new());
-        match until {
+        let time = match until {
+            Until::Time(time) => time,
             Until::Messages(count) => {
                 self.ask(count / 4 + 1)?;
                 mark(until);
                 self.ask(count)?;
                 mark(until);
+                self.lines.ask(Lines::STOP, false);
+                return Ok(Vec::new());
             }
-            Until::Time(time) => {
-                let start = Instant::now();
-                while start.elapsed() < time || times.len() <= WARM_BLOCKS {
-                    let before = times.len() as u64 * block;
-                    let reference = timed(block, self.pause, |word| {
-                        self.lines
-                            .ask((before + word) as u32, !self.pause.is_zero());
-                        Ok(())
-                    })?;
-                    let time = self.ask(block)?;
-                    times.push(time);
-                    ratios.push(time / reference);
-                }
-                self.lines.ask(Lines::STOP, true);
-                let median = |values: &[f64]| Spread::of(&values[WARM_BLOCKS..]).median();
-                return Ok(vec![median(&times), median(&ratios)]);
-            }
+        };
+        let start = Instant::now();
+        while start.elapsed() < time || times.len() <= WARM_BLOCKS {
+            let before = times.len() as u64 * block;
+            let reference = timed(block, self.pause, |word| {
+                self.lines
+                    .ask((before + word) as u32, !self.pause.is_zero());
+                Ok(())
+            })?;
+            let time = self.ask(block)?;
+            times.push(time);
+            ratios.push(time / reference);
         }
-        Ok(Vec::new())
+        self.lines.ask(Lines::STOP, true);
+        let median = |values: &[f64]| Spread::of(&values[WARM_BLOCKS..]).median();
+        Ok(vec![median(&times), median(&ratios)])
     }
 
     fn answer_all(&mut self, until: Until, block: u64) -> Result<()> {
@@ -308,6 +308,8 @@ impl<P: Peer<WORDS>, const WORDS: usize> Ends<'_, P, WORDS> {
             mark(until);
             self.answer(count)?;
             mark(until);
+            // Some systems lose what is on its way when its sender exits.
+            while self.lines.asked(0, false) != Lines::STOP {}
             return Ok(());
         }
         let mut last = 0;

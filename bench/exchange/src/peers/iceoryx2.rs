@@ -1,5 +1,6 @@
 //! The crate iceoryx2: publish and subscribe, in place.
 
+use std::any::Any;
 use std::hint::spin_loop;
 use std::thread::sleep;
 use std::time::Duration;
@@ -27,6 +28,8 @@ pub struct Service<const POLLS: bool, const WORDS: usize> {
     subscriber: Option<Subscriber<Ipc, Message<WORDS>, ()>>,
     notifier: Option<Notifier<Ipc>>,
     listener: Option<Listener<Ipc>>,
+    /// Node and factories, without which other processes take the ports for those of a dead node.
+    factories: Option<Box<dyn Any>>,
 }
 
 impl<const POLLS: bool, const WORDS: usize> Peer<WORDS> for Service<POLLS, WORDS> {
@@ -39,6 +42,7 @@ impl<const POLLS: bool, const WORDS: usize> Peer<WORDS> for Service<POLLS, WORDS
             subscriber: None,
             notifier: None,
             listener: None,
+            factories: None,
         })
     }
     fn open(&mut self, side: Side) -> Result<()> {
@@ -65,6 +69,7 @@ impl<const POLLS: bool, const WORDS: usize> Peer<WORDS> for Service<POLLS, WORDS
                 self.listener = Some(events.listener_builder().create()?);
             }
             self.subscriber = Some(messages.subscriber_builder().create()?);
+            self.factories = Some(Box::new((messages, events, node)));
             return Ok(());
         }
         let publisher = messages.publisher_builder();
@@ -77,11 +82,13 @@ impl<const POLLS: bool, const WORDS: usize> Peer<WORDS> for Service<POLLS, WORDS
         while messages.dynamic_config().number_of_subscribers() == 0 {
             sleep(Duration::from_millis(1));
         }
+        self.factories = Some(Box::new((messages, events, node)));
         Ok(())
     }
     fn close(&mut self) {
         (self.publisher, self.subscriber) = (None, None);
         (self.notifier, self.listener) = (None, None);
+        self.factories = None;
     }
     #[inline]
     fn send(&mut self, write: impl FnOnce(&mut Message<WORDS>)) -> Result<()> {
