@@ -24,7 +24,9 @@ fn linkers() -> impl Iterator<Item = &'static str> {
 
 /// The symbols of the dynamic table, without their versions.
 fn dynamic_symbols(library: &Path, which: &str) -> Vec<String> {
-    let listing = support::run(Command::new("nm").args(["-D", which]).arg(library));
+    // Gold also lists a local symbol there, that of the thread-local memory.
+    let mut nm = Command::new("nm");
+    let listing = support::run(nm.args(["-D", "--extern-only", which]).arg(library));
     let names = support::stdout(&listing);
     let name = |line: &str| {
         Some(
@@ -66,17 +68,22 @@ fn assert_same_interface(library: &Path, linker: &str) {
     }
 }
 
-/// Runs the program that does a little of everything, through `runner` if it is another processor's.
-fn run_portable(sandbox: &Sandbox, program: &Path, runner: &[&str]) {
-    let object = ObjectName::new();
-    let mut command = match runner {
+/// A program, through `runner` if it is another processor's.
+fn through(sandbox: &Sandbox, program: &Path, runner: &[&str]) -> Command {
+    match runner {
         [] => sandbox.command(program),
         [runner, arguments @ ..] => {
             let mut command = sandbox.command(runner);
             command.args(arguments).arg(program);
             command
         }
-    };
+    }
+}
+
+/// Runs the program that does a little of everything, through `runner` if it is another processor's.
+fn run_portable(sandbox: &Sandbox, program: &Path, runner: &[&str]) {
+    let object = ObjectName::new();
+    let mut command = through(sandbox, program, runner);
     command.arg(object.name());
     command.arg(format!("sysv:{}#2", sandbox.path().display()));
     assert_eq!(support::stdout(&support::run(&mut command)), "fine\n");
@@ -224,18 +231,27 @@ fn it_works_on_aarch64() {
 /// Builds the program that does a little of everything by a compiler for elsewhere, and runs it.
 fn run_elsewhere(compiler: &str, directory: &Path, link: Link<'_>, runner: &[&str]) {
     let sandbox = Sandbox::new();
-    let program = sandbox.join("program");
-    let mut cc = Command::new(compiler);
-    portable(&mut cc)
-        .arg("-I")
-        .arg(Path::new(support::ROOT).join("include"));
-    cc.arg("-o").arg(&program);
-    if link == Link::Static {
-        cc.arg("-static").arg(directory.join("libshmcomm.a"));
-    } else {
-        cc.arg("-L").arg(directory).arg("-lshmcomm");
-        cc.arg(format!("-Wl,-rpath,{}", directory.display()));
+    let build = |source: &str| {
+        let program = sandbox.join(source).with_extension("");
+        let mut cc = Command::new(compiler);
+        cc.args(["-std=gnu11", "-O1", "-Wall", "-Wextra", "-Werror"]);
+        cc.arg(support::source(source)).arg("-I");
+        cc.arg(Path::new(support::ROOT).join("include"));
+        cc.arg("-o").arg(&program);
+        if link == Link::Static {
+            cc.arg("-static").arg(directory.join("libshmcomm.a"));
+        } else {
+            cc.arg("-L").arg(directory).arg("-lshmcomm");
+            cc.arg(format!("-Wl,-rpath,{}", directory.display()));
+        }
+        support::run(&mut cc);
+        program
+    };
+    run_portable(&sandbox, &build("portable.c"), runner);
+    // Thread-local memory is reached in another way in each.
+    let program = build("mutex.c");
+    for what in ["fork", "clone", "threads"] {
+        let mut command = through(&sandbox, &program, runner);
+        assert_eq!(support::stdout(&support::run(command.arg(what))), "fine\n");
     }
-    support::run(&mut cc);
-    run_portable(&sandbox, &program, runner);
 }
