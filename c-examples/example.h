@@ -73,14 +73,14 @@ static inline void catch_signals(void)
 
     memset(&action, 0, sizeof action);
     action.sa_handler = note_signal;
-    action.sa_flags = SA_RESTART; /* printf goes on; sleep and SHMC_INTR waits end all the same */
+    action.sa_flags = SA_RESTART; /* printf goes on; sleep and SHMC_INTR waits still end */
     must_succeed(sigemptyset(&action.sa_mask) == -1, "sigemptyset");
     for (size_t i = 0; i < ENDING_SIGNALS; i++)
         must_succeed(sigaction(ending_signals[i], &action, NULL) == -1, "sigaction");
     must_succeed(sigaction(SIGALRM, &action, NULL) == -1, "sigaction");
 }
 
-/* After cleaning up: dies of the signal that was caught, so that the shell sees what happened. */
+/* After cleaning up: dies of the caught signal, so that the shell sees the cause. */
 static inline void die_of_caught_signal(void)
 {
     if (caught_signal != 0) {

@@ -1,8 +1,8 @@
 /* cc -o server server.c -I../include -L../target/release -lshmcomm -Wl,-rpath,../target/release */
 
 /*
- * The server of the classic conversation over comm.h: creates a segment, shows
- * what is in it once a second until a client has written AAAAA, and removes it.
+ * The server of the classic conversation over comm.h: creates a segment, prints
+ * its text once a second until a client has written AAAAA, and removes it.
  *
  * Start it, and in another terminal ./client; or both with "make run".
  */

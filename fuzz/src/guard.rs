@@ -32,7 +32,7 @@ extern "C" fn mmap(
     let guarded =
         address.is_null() && protection == libc::PROT_NONE && flags & libc::MAP_NORESERVE != 0;
     let extra = if guarded { GUARD } else { 0 };
-    // SAFETY: what the caller asked for, or more without access.
+    // SAFETY: the caller's request, or a larger one without access.
     let mapped = unsafe {
         libc::syscall(
             libc::SYS_mmap,
@@ -65,6 +65,6 @@ extern "C" fn munmap(address: *mut c_void, length: usize) -> c_int {
     } else {
         0
     };
-    // SAFETY: the caller's mapping, with what mmap added.
+    // SAFETY: the caller's mapping, with the pages that mmap added.
     unsafe { libc::syscall(libc::SYS_munmap, address.addr() - extra, length + 2 * extra) as c_int }
 }

@@ -87,7 +87,7 @@ fn terminating_make_leaves_no_segment() {
 }
 
 #[test]
-fn a_server_whose_output_nobody_reads_leaves_no_segment() {
+fn a_server_whose_output_is_not_read_leaves_no_segment() {
     let Some(tour) = Tour::new() else { return };
     let mut command = tour.command(tour.0.join("server"));
     let mut server = support::Child::start(command.stderr(Stdio::null()));

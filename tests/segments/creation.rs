@@ -103,7 +103,7 @@ fn kill_at_each_system_call(
         let next = driver.run(&next);
         let expected = "open: ok\nsize: 5000\nshow: x\nremove: ok\n";
         assert_eq!(next, expected, "{name}, killed after {steps} steps");
-        driver.assert_gone(name);
+        driver.assert_absent(name);
     }
     assert!(kills > 20, "{kills}");
     println!("{name} {flags}: killed at {kills} system calls");

@@ -163,6 +163,6 @@ fn locking_more_than_is_allowed_fails_and_creates_nothing() {
             Err(error) => return support::skip(&error.to_string()),
         };
         assert_eq!(output, failed("open", libc::EPERM), "{name}");
-        driver.assert_gone(&name);
+        driver.assert_absent(&name);
     }
 }

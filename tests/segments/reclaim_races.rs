@@ -102,13 +102,13 @@ fn a_new_object_keeps_its_name(name: fn(&Driver) -> String, by_library: bool) {
 }
 
 #[test]
-fn a_new_object_keeps_its_name_after_the_old_one_was_judged_stale() {
+fn a_new_object_keeps_its_name_after_this_library_removed_the_old_one() {
     a_new_object_keeps_its_name(Driver::file, true);
     a_new_object_keeps_its_name(Driver::posix, true);
 }
 
 #[test]
-fn a_new_object_keeps_its_name_whoever_removed_the_old_one() {
+fn a_new_object_keeps_its_name_after_another_program_removed_the_old_one() {
     a_new_object_keeps_its_name(Driver::file, false);
     a_new_object_keeps_its_name(Driver::posix, false);
 }

@@ -194,7 +194,7 @@ fn limits_of_the_process_give_errnos() {
         let errnos = [libc::ENOMEM, libc::ENOSPC].map(|errno| failed("open", errno));
         assert!(errnos.contains(&output), "{name}: {output}");
         if name != "anon:" {
-            driver.assert_gone(&name);
+            driver.assert_absent(&name);
         }
     }
 }

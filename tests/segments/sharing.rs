@@ -24,7 +24,7 @@ fn one_process_reads_what_another_writes() {
         let read = driver.run(&["open", &name, "100", "r", "0", "show"]);
         assert_eq!(read, "open: ok\nshow: how are you\n", "{name}");
         assert_eq!(driver.run(&["remove", &name]), "remove: ok\n");
-        driver.assert_gone(&name);
+        driver.assert_absent(&name);
     }
 }
 
@@ -110,7 +110,7 @@ fn a_removed_segment_lives_until_its_last_user_detaches() {
         }
 
         assert_eq!(driver.run(&["remove", &name]), "remove: ok\n");
-        driver.assert_gone(&name);
+        driver.assert_absent(&name);
         driver.run(&["open", &name, "64", "cx", "0600", "put", "new"]);
         std::io::Write::write_all(child.0.stdin.as_mut().unwrap(), b"\n").unwrap();
         let mut after = String::new();

@@ -51,7 +51,7 @@ impl SegmentDriver {
         start(&mut self.command(arguments))
     }
 
-    pub fn assert_gone(&self, name: &str) {
+    pub fn assert_absent(&self, name: &str) {
         let absent = format!("open: errno {}\n", libc::ENOENT);
         assert_eq!(self.run(&["open", name, "0", "", "0"]), absent, "{name}");
     }
