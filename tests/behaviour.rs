@@ -6,6 +6,7 @@ mod artifact {
     mod abi;
     mod faults;
     mod headers;
+    mod install;
     mod linkers;
     mod unload;
 }

@@ -89,8 +89,14 @@ pub fn has(tool: &str) -> bool {
 }
 
 pub fn is_installed(tool: &str) -> bool {
+    find(tool).is_some()
+}
+
+/// The file that a program's name stands for.
+pub fn find(tool: &str) -> Option<PathBuf> {
     env::split_paths(&env::var_os("PATH").unwrap_or_default())
-        .any(|directory| directory.join(tool).is_file())
+        .map(|directory| directory.join(tool))
+        .find(|file| file.is_file())
 }
 
 /// Builds the C `comm.c` as a shared library, for keys made from this path.
