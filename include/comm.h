@@ -1,4 +1,4 @@
-/* comm.h, generated from the Rust source: do not edit. */
+/* comm.h, generated from src/ by a test: do not edit. */
 
 #ifndef SHMCOMM_COMM_H
 #define SHMCOMM_COMM_H
@@ -9,18 +9,26 @@
 #include <string.h>
 
 /*
- * The key is made from a path and a project id, by ftok(3), at each call:
+ * The five functions of a hand-written comm.c: one System V segment, whose key
+ * ftok(3) makes from a path and a project id at each call. The two come from
  *
- * 1. COMM_PATH_NAME and COMM_PROJ_ID in the environment, each alone or both;
- * 2. else _PATH_NAME_ and _PROJ_ID_, where the program defines them before it
- *    includes this header, or by -D;
- * 3. else these defaults. Where nobody chose the path and it does not exist,
- *    the key is 0x00746d70 with the low 8 bits of the project id above it.
+ * 1. COMM_PATH_NAME and COMM_PROJ_ID in the environment, either or both;
+ * 2. else _PATH_NAME_ and _PROJ_ID_, if the program defines them before it
+ *    includes this header, or with -D;
+ * 3. else the defaults below. If nobody chose a path and the default path does
+ *    not exist, the key is 0x00746d70 with the low 8 bits of the project id
+ *    above it.
  *
- * What the program defines is evaluated once, before main: it is constants.
+ * The program's macros are evaluated once, before main, so they must be
+ * constants.
  *
- * With COMM_EXPLAIN=1 in the environment, each failure is explained in one more
- * line on stderr. A variable whose value cannot be used is reported there once.
+ * With COMM_EXPLAIN=1 in the environment, one more line on stderr explains each
+ * failure. An unusable value of a variable is reported there once.
+ *
+ * Every function is thread-safe and may be used by parent and child after
+ * fork(2). create_shm, get_shm and destory_shm are not async-signal-safe,
+ * because they print failures through stdio; shm_at and shm_dt are, unless they
+ * fail.
  */
 #if defined(_PATH_NAME_)
 #define SHMC_CHOSEN_PATH_ _PATH_NAME_
@@ -39,10 +47,10 @@
 extern "C" {
 #endif
 /*
- * Takes what the program defined, before its main() runs; this header does it.
- * NULL for the path stands for the default. The first choice in a process
- * counts, as long as no key has been made. Weak, so that the program also links
- * where the five functions come from elsewhere.
+ * Takes the path and the project id that the program defined; this header calls
+ * it before main. A NULL path stands for the default. The first choice in a
+ * process counts, as long as no key has been made. Weak, so that the program
+ * also links if the five functions come from elsewhere.
  */
 void shmc_comm_key(const char *path_name, int proj_id) __attribute__((weak));
 #ifdef __cplusplus
@@ -60,90 +68,90 @@ extern "C" {
 #endif
 
 /**
- * Creates the segment of this program's key, for everybody to read and write
- * (mode 0666): shmget(2) with IPC_CREAT | IPC_EXCL.
+ * Creates the segment of this program's key, which every user may read and
+ * write (mode 0666).
  *
- * size: bytes, from 1; the kernel rounds the memory up to whole pages and
+ * size: bytes, at least 1. The kernel rounds the memory up to whole pages and
  * fills it with zeros.
  *
- * Returns the segment's id, >= 0. On failure errno is that of the call that
- * failed, and a line about it is on stderr:
+ * Returns the segment's id, 0 or more. On failure it prints a line on stderr,
+ * and returns with errno of the call that failed:
  *   -1  there is no key: errno of stat(2) for the path, such as ENOENT,
  *       EACCES, ENOTDIR, ENAMETOOLONG, ELOOP
- *   -2  EEXIST  there is a segment with this key already
- *       EINVAL  size is less than 1 or more than the limit (SHMMAX)
- *       ENOSPC  no more segments (SHMMNI) or pages (SHMALL) are allowed
+ *   -2  EEXIST  a segment with this key exists
+ *       EINVAL  size is less than 1 or beyond the limit (SHMMAX)
+ *       ENOSPC  no further segment (SHMMNI) or memory (SHMALL) is allowed
  *       ENOMEM  not enough memory
  *
- * COMM_RECLAIM=1 in the environment: instead of EEXIST, replaces a segment
- * that is left over, which is one of the caller's own that nobody has attached
- * and whose creator has ended; when in doubt, it stays.
+ * COMM_RECLAIM=1 in the environment: instead of EEXIST, replaces a stale
+ * segment: owned by the caller, attached by no process, its creator exited. If
+ * any of this is uncertain, the segment is kept.
+ *
  * COMM_MODE=0600 in the environment, or another octal mode: the new segment's
  * permission bits instead of 0666.
  *
- * Thread-safe. After fork(2) usable in parent and child. Not
- * async-signal-safe, since failures are printed through stdio.
+ * Follows shmget(2) with IPC_CREAT | IPC_EXCL.
  */
 int create_shm(int size);
 
 /**
- * Finds the segment of this program's key, whatever its size: shmget(2) with
- * size 0 and IPC_CREAT, which creates nothing.
+ * Finds the segment of this program's key, whatever its size. It creates
+ * nothing.
  *
- * Returns the segment's id, >= 0. On failure errno is that of the call that
- * failed, and a line about it is on stderr:
- *   -1  there is no key, as for create_shm
+ * Returns the segment's id, 0 or more. On failure it prints a line on stderr,
+ * and returns with errno of the call that failed:
+ *   -1  there is no key, see create_shm
  *   -2  EINVAL  there is no segment with this key
  *
- * COMM_WAIT_MS=n in the environment: where there is no segment (or no path)
- * yet, waits up to n milliseconds for it, also through signals. A program that
- * looks for an old segment before it creates its own waits in vain, each time
- * that there is none: set it for the other programs alone.
+ * COMM_WAIT_MS=n in the environment: if there is no segment yet, or no path,
+ * waits for it, n milliseconds at most; signals do not end the wait. Set it
+ * for clients alone: a program that looks for an old segment before it creates
+ * its own would wait in vain.
  *
- * Thread, fork and signal safety: as create_shm.
+ * Follows shmget(2) with size 0 and IPC_CREAT.
  */
 int get_shm(void);
 
 /**
- * Removes a segment (spelled as programs know it): shmctl(2) with IPC_RMID.
- * Its key is free at once; its memory is freed when the last process has
- * detached, and stays usable until then where it is attached.
+ * Removes a segment (programs know the function by this spelling). Its key is
+ * free at once. Processes that have attached the segment may use its memory
+ * until the last of them detaches.
  *
- * shm_id: what create_shm or get_shm returned.
+ * shm_id: the result of create_shm or get_shm.
  *
- * Returns 0; -1 on failure, with errno and a line on stderr:
+ * Returns 0; on failure -1 with errno and a line on stderr:
  *   EINVAL, EIDRM  there is no such segment
- *   EPERM          neither its owner nor its creator nor privileged
+ *   EPERM          the caller is neither its owner nor its creator nor
+ *                  privileged
  *
- * Thread, fork and signal safety: as create_shm.
+ * Follows shmctl(2) with IPC_RMID.
  */
 int destory_shm(int shm_id);
 
 /**
- * Attaches a segment for reading and writing, at an address of the kernel's
- * choice: shmat(2) with NULL and 0.
+ * Attaches a segment for reading and writing, at an address that the kernel
+ * chooses. Children of fork(2) inherit it; exec(2) and exit detach it.
  *
- * shm_id: what create_shm or get_shm returned.
+ * shm_id: the result of create_shm or get_shm.
  *
- * Returns the address; (void *)-1 on failure, with errno, and no perror(3):
+ * Returns the address; on failure (void *)-1 with errno, and no perror(3):
  *   EINVAL, EIDRM  there is no such segment
  *   EACCES         its mode does not let the caller read and write
  *   ENOMEM         not enough memory or address space
  *
- * Thread-safe. A child of fork(2) inherits what is attached; exec(2) and exit
- * detach. Async-signal-safe as long as it succeeds.
+ * Follows shmat(2) with NULL and 0.
  */
 void *shm_at(int shm_id);
 
 /**
- * Detaches a segment from this process: shmdt(2).
+ * Detaches a segment from this process.
  *
- * shmaddr: what shm_at returned; the memory must not be used any more.
+ * shmaddr: the result of shm_at. The memory must not be used afterwards.
  *
- * Returns 0; -1 on failure, with errno, and no perror(3):
+ * Returns 0; on failure -1 with errno, and no perror(3):
  *   EINVAL  nothing is attached at this address
  *
- * Thread, fork and signal safety: as shm_at.
+ * Follows shmdt(2).
  */
 int shm_dt(void *shmaddr);
 

@@ -1,4 +1,4 @@
-//! The channel of `shmcomm.h`.
+//! The channels of `shmcomm.h`.
 #![allow(non_camel_case_types)]
 
 use core::ffi::{c_char, c_int, c_void};
@@ -10,68 +10,80 @@ use shmcomm_core::channel::{Channel, Options, Side};
 use shmcomm_core::{Error, heap};
 
 use crate::errno;
-use crate::segment::{SHMC_CREATE, SHMC_EXCL, SHMC_INTR, parse};
+use crate::open::{SHMC_CREATE, SHMC_EXCL, SHMC_INTR, parse};
 
-/// Of shmc_channel_open: the sending end.
-pub const SHMC_SEND: c_int = 256;
-/// Of shmc_channel_open: the receiving end.
-pub const SHMC_RECV: c_int = 512;
-/// Of shmc_channel_open: several processes or threads hold this end at once, up to 63, each with a
-/// handle of its own. All of them say so. A handle that waits is in nobody's way, even if its process is
-/// stopped; one that has reserved or peeked, and not yet committed or released, keeps the others of its
-/// end waiting.
-pub const SHMC_SHARED: c_int = 1024;
+/// shmc_channel_open: open the sending end.
+pub const SHMC_SEND: c_int = 0x100;
+/// shmc_channel_open: open the receiving end.
+pub const SHMC_RECV: c_int = 0x200;
+/// shmc_channel_open: share this end with other processes or threads, up to 63
+/// handles, all opened with this flag.
+///
+/// A handle that waits keeps no other handle from working, even if its process
+/// is stopped. A handle that has reserved or peeked makes the others of its end
+/// wait until it commits or releases.
+pub const SHMC_SHARED: c_int = 0x400;
 
-/// No memory holds more.
-const MOST_BYTES: usize = isize::MAX as usize;
+/// No memory is larger.
+const MAX_BYTES: usize = isize::MAX as usize;
 
-/// One end of a channel. It belongs to the process that opened it.
+/// One end of a channel.
 pub struct shmc_channel(Channel);
 
-/// What shmc_channel_stat tells.
+/// The state of a channel, from shmc_channel_stat.
 #[repr(C)]
 pub struct shmc_channel_info {
-    /// Bytes that the channel holds: messages, each rounded up to 8 and with 8 before it.
+    /// Size in bytes. A message takes its length rounded up to 8, plus 8.
     pub capacity: u64,
-    /// Bytes of these that are taken.
+    /// Bytes in use.
     pub used: u64,
-    /// Messages that are sent and not yet received.
+    /// Messages sent and not yet received.
     pub messages: u64,
-    /// Messages sent since the channel was made.
+    /// Messages sent since the channel was created.
     pub sent: u64,
-    /// Messages received since then.
+    /// Messages received since the channel was created.
     pub received: u64,
-    /// 1 if somebody holds the sending end.
+    /// 1: a process holds the sending end.
     pub sender_alive: c_int,
-    /// 1 if somebody holds the receiving end.
+    /// 1: a process holds the receiving end.
     pub receiver_alive: c_int,
+    /// 0; room for later fields.
+    pub reserved: [u64; 4],
 }
 
-/// Opens one end of a message channel: posix: and file: names. Messages are kept in order, each
-/// whole, until they are received or the channel is removed (shmc_remove), across restarts of either
-/// side. A side that is killed, at whatever instruction, leaves the channel as if it had closed it.
+/// Opens one end of a message channel.
 ///
-/// name: as for shmc_segment_open.
-/// capacity: bytes for messages, rounded up to a power of two of at least 4096, each message taking
-/// its length rounded up to 8, and 8 more. 0: what is there, or 1 MiB.
-/// flags: SHMC_SEND or SHMC_RECV; any of SHMC_CREATE, SHMC_EXCL, SHMC_SHARED, SHMC_INTR. Both sides
-/// may create, in either order.
-/// mode: permission bits of a new channel. Both sides need to read and write it. Whoever may read it can
-/// lock an end away from its owner, so leave group and others out (0600) unless you trust them.
+/// A channel keeps messages in order, each whole, until they are received or
+/// shmc_remove removes the channel. Messages survive restarts of both sides. If
+/// a side is killed, at any instruction, the channel is in the same state as
+/// after shmc_channel_close.
 ///
-/// Returns the end; NULL on failure, with errno (and SIGXFSZ) as shmc_segment_open, and:
-///   EBUSY    somebody else holds this end, or 63 share it. The end of a holder that has died is free at
-///            once; if a child of it has been forked and has not run yet, after that, within 100 ms
-///   EINVAL   capacity is larger than that of the channel that is there
-///   EBADMSG  what is there is no channel of this version, or one of a system with smaller pages, or is
-///            damaged
+/// name: a posix: or file: name.
+/// capacity: bytes for messages, rounded up to a power of two of at least 4096.
+/// A message takes its length rounded up to 8, plus 8. 0: that of the existing
+/// channel, or 1 MiB for a new one.
+/// flags: SHMC_SEND or SHMC_RECV, with any of SHMC_CREATE, SHMC_EXCL,
+/// SHMC_SHARED, SHMC_INTR. Both sides may create the channel, in either order.
+/// mode: permission bits of a new channel. Both sides need read and write
+/// permission. Any process that may read it can lock out an end's owner, so use
+/// 0600 unless you trust group and others.
+///
+/// Returns the end; on failure NULL with errno (and SIGXFSZ) as
+/// shmc_segment_open, and:
+///   EBUSY    another handle holds this end, or 63 share it. The end of a
+///            holder that died is free at once, or when a child it had just
+///            forked runs; the call waits 100 ms for that
+///   EINVAL   capacity is larger than that of the existing channel
+///   EBADMSG  the existing object is no channel of this version, comes from a
+///            system with smaller pages, or is damaged
 ///   EMFILE   too many open files, or 256 channels in this process
 ///   ENOLCK   no file locks left, or none on this file system
 ///
-/// Thread-safe. Not async-signal-safe. In a child of fork(2), and of _Fork and clone(2), the calls on an
-/// inherited handle fail with EPERM; the child may close it, and open the channel itself. A child of
-/// _Fork or of a bare clone(2) keeps the file open: what its parent held stays held until both have ended
-/// or called exec.
+/// A child gets EPERM on an inherited handle; it may close the handle and open
+/// the channel itself. A child of _Fork or of a bare clone(2) keeps the file
+/// open: the parent's end stays held until both have exited or called exec(2).
+///
+/// Follows shm_open(3), mmap(2).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn shmc_channel_open(
     name: *const c_char,
@@ -104,31 +116,34 @@ pub unsafe extern "C" fn shmc_channel_open(
     })
 }
 
-/// Sends a message: copies it, and wakes the receiver if it sleeps.
+/// Sends a message: copies it into the channel and wakes the receiver if it
+/// sleeps.
 ///
-/// msg, len: the message, 0 bytes up to the capacity less 16.
-/// timeout_ms: how long to wait while there is no room: 0 not at all, -1 for ever.
+/// msg, len: the message, from 0 bytes to the capacity less 16.
+/// timeout_ms: how long to wait for room.
 ///
-/// Returns 0: the message will be received, whatever becomes of this process. -1 on failure, with
-/// errno, and nothing is sent:
-///   EAGAIN     no room, and timeout_ms is 0; at a shared end also if another handle of it is in the
-///              middle of a message for longer than 20 microseconds
-///   ETIMEDOUT  no room in all that time
-///   EPIPE      no room, and the receiver that was there has closed its end or died; a new one makes the
-///              channel usable again. Until this handle has met a receiver it waits for one
-///   EIDRM      no room, no receiver, and the channel is removed
-///   EINTR      a signal handler ran during the wait, and the channel was opened with SHMC_INTR
-///   EMSGSIZE   larger than the channel ever takes
-///   EBADMSG    the memory of the channel is damaged
-///   EINVAL     channel is NULL or a receiving end; msg is NULL and len is not 0
+/// Makes no system call while there is room and the receiver is awake, and one
+/// to wake a receiver. If several handles share an end and sleep, a message
+/// wakes one of them, and that one wakes the next if there is more to do.
+///
+/// Returns 0: the message will be received, even if this process dies. On
+/// failure -1 with errno, and nothing is sent:
+///   EAGAIN     there is no room, and timeout_ms is 0; or another handle of a
+///              shared end has been inside a message for more than 20
+///              microseconds
+///   ETIMEDOUT  there was no room in time
+///   EPIPE      there is no room, and the receiver has closed its end or died.
+///              A new receiver makes the channel usable again. A handle that
+///              has met no receiver yet waits for one
+///   EIDRM      there is no room and no receiver, and the channel is removed
+///   EINTR      SHMC_INTR, and a signal handler ran during the wait
+///   EMSGSIZE   the message is longer than the capacity less 16
+///   EBADMSG    the channel's memory is damaged
+///   EINVAL     channel is NULL or a receiving end; msg is NULL and len is not
+///              0
 ///   EPERM      the handle was inherited across fork(2)
 ///
 /// EPIPE and EIDRM come within 100 ms of their cause.
-///
-/// No system call while there is room and the receiver is awake; one to wake a receiver that sleeps. Of
-/// several that share an end and sleep, a message wakes one, and that one wakes the next if there is
-/// more to do: two system calls to wake and one to sleep for each message, however many sleep. Not for
-/// two threads on the same handle at the same time. Not async-signal-safe.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn shmc_send(
     channel: *mut shmc_channel,
@@ -143,31 +158,38 @@ pub unsafe extern "C" fn shmc_send(
     let message = match (msg.is_null(), len) {
         (_, 0) => &[],
         (true, _) => return errno::failed(Error::INVALID),
-        // SAFETY: the caller's promise. What no memory can hold is too large without its last byte.
-        (false, _) => unsafe { slice::from_raw_parts(msg.cast::<u8>(), len.min(MOST_BYTES)) },
+        // SAFETY: the caller's promise. A length beyond MAX_BYTES stays too large for any channel.
+        (false, _) => unsafe { slice::from_raw_parts(msg.cast::<u8>(), len.min(MAX_BYTES)) },
     };
     errno::done(channel.0.send(message, timeout_ms))
 }
 
-/// Receives a message: copies it, and frees its room.
+/// Receives a message: copies it out of the channel and frees its room.
 ///
-/// buf, size: where it goes, and how many bytes fit.
-/// timeout_ms: how long to wait while there is none: 0 not at all, -1 for ever.
+/// buf, size: the buffer and its size in bytes.
+/// timeout_ms: how long to wait for a message.
 ///
-/// Returns its length in bytes, which may be 0; -1 on failure, with errno:
-///   EAGAIN     no message, and timeout_ms is 0; at a shared end as shmc_send
-///   ETIMEDOUT  no message in all that time
-///   EPIPE      no message, and the sender that was there has closed its end or died; all that it sent
-///              has been received, and a new one makes the channel usable again. Until this handle has
-///              met a sender it waits for one
-///   EIDRM      no message, no sender, and the channel is removed
-///   EINTR      as shmc_send
-///   EMSGSIZE   the message is longer than size; it stays
-///   EBADMSG    the memory of the channel is damaged
+/// Makes no system call while there is a message and the sender is awake, and
+/// one to wake a sender that waits for room. Shared ends: see shmc_send.
+///
+/// Returns the message's length in bytes, which may be 0; on failure -1 with
+/// errno:
+///   EAGAIN     there is no message, and timeout_ms is 0; or another handle of
+///              a shared end has been inside a message for more than 20
+///              microseconds
+///   ETIMEDOUT  there was no message in time
+///   EPIPE      there is no message, and the sender has closed its end or died;
+///              all that it sent has been received. A new sender makes the
+///              channel usable again. A handle that has met no sender yet waits
+///              for one
+///   EIDRM      there is no message and no sender, and the channel is removed
+///   EINTR      SHMC_INTR, and a signal handler ran during the wait
+///   EMSGSIZE   the message is longer than size; it stays in the channel
+///   EBADMSG    the channel's memory is damaged
 ///   EINVAL     channel is NULL or a sending end; buf is NULL and size is not 0
 ///   EPERM      the handle was inherited across fork(2)
 ///
-/// Otherwise as shmc_send.
+/// EPIPE and EIDRM come within 100 ms of their cause.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn shmc_recv(
     channel: *mut shmc_channel,
@@ -183,7 +205,7 @@ pub unsafe extern "C" fn shmc_recv(
         (_, 0) => &mut [],
         (true, _) => return errno::failed(Error::INVALID) as ssize_t,
         // SAFETY: the caller's promise.
-        (false, _) => unsafe { slice::from_raw_parts_mut(buf.cast::<u8>(), size.min(MOST_BYTES)) },
+        (false, _) => unsafe { slice::from_raw_parts_mut(buf.cast::<u8>(), size.min(MAX_BYTES)) },
     };
     match channel.0.receive(buffer, timeout_ms) {
         Ok(length) => length as ssize_t,
@@ -191,13 +213,15 @@ pub unsafe extern "C" fn shmc_recv(
     }
 }
 
-/// Gives the place in the channel where the next message goes, to be written there and sent by
-/// shmc_commit. What is reserved and not committed is never sent; reserving again gives it up.
+/// Reserves room for the next message, which the program writes in place and
+/// sends with shmc_commit. A message that is not committed is never sent.
+/// Reserving again discards the earlier reservation.
 ///
-/// len: bytes.
-/// timeout_ms: as shmc_send.
+/// len: bytes to reserve.
+/// timeout_ms: how long to wait for room.
 ///
-/// Returns the place, aligned to 8; NULL on failure, with errno as shmc_send. Otherwise as shmc_send.
+/// Returns the address for the message, aligned to 8; on failure NULL with
+/// errno as shmc_send.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn shmc_reserve(
     channel: *mut shmc_channel,
@@ -223,15 +247,14 @@ fn reserve_or_wait(channel: &mut Channel, len: usize, timeout_ms: c_int) -> *mut
     }
 }
 
-/// Sends what was written where shmc_reserve said.
+/// Sends the message in the room that shmc_reserve returned. Never waits.
 ///
-/// len: bytes, at most as many as reserved.
+/// len: the message's length in bytes, at most the reserved length.
 ///
-/// Returns 0; -1 on failure, with errno:
-///   EINVAL  channel is NULL, nothing is reserved, or len is more than that
+/// Returns 0: the message will be received, even if this process dies. On
+/// failure -1 with errno:
+///   EINVAL  channel is NULL, nothing is reserved, or len is too large
 ///   EPERM   the handle was inherited across fork(2)
-///
-/// Otherwise as shmc_send; it never waits.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn shmc_commit(channel: *mut shmc_channel, len: usize) -> c_int {
     // SAFETY: the caller's promise.
@@ -241,14 +264,16 @@ pub unsafe extern "C" fn shmc_commit(channel: *mut shmc_channel, len: usize) -> 
     }
 }
 
-/// Gives the next message where it lies in the channel, to be read there and freed by shmc_release.
-/// Peeking again gives the same one, also to the next receiver if this one dies before. Its sender
-/// should not, but can, still change it: copy what must not change while it is checked.
+/// Finds the next message, which the program reads in place and frees with
+/// shmc_release. Peeking again finds the same message; if the receiver dies
+/// before it releases, so does the next receiver. A faulty sender can still
+/// change the message, so copy it before you check it, if it must not change
+/// after that.
 ///
-/// len: its length in bytes.
-/// timeout_ms: as shmc_recv.
+/// len: is set to the message's length in bytes.
+/// timeout_ms: how long to wait for a message.
 ///
-/// Returns the message, aligned to 8; NULL on failure, with errno as shmc_recv. Otherwise as
+/// Returns the message's address, aligned to 8; on failure NULL with errno as
 /// shmc_recv.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn shmc_peek(
@@ -275,7 +300,7 @@ pub unsafe extern "C" fn shmc_peek(
 fn peek_or_wait(channel: &mut Channel, len: NonNull<usize>, timeout_ms: c_int) -> *const c_void {
     match channel.peek_or_wait(timeout_ms) {
         Ok((message, length)) => {
-            // SAFETY: not NULL, and a promise of who calls shmc_peek.
+            // SAFETY: not NULL, and the promise of shmc_peek's caller.
             unsafe { len.write(length) };
             message.as_ptr().cast()
         }
@@ -283,13 +308,11 @@ fn peek_or_wait(channel: &mut Channel, len: NonNull<usize>, timeout_ms: c_int) -
     }
 }
 
-/// Frees the message that shmc_peek gave.
+/// Frees the message that shmc_peek returned. Never waits.
 ///
-/// Returns 0; -1 on failure, with errno:
-///   EINVAL  channel is NULL, or no message is peeked at
+/// Returns 0; on failure -1 with errno:
+///   EINVAL  channel is NULL, or no message has been peeked at
 ///   EPERM   the handle was inherited across fork(2)
-///
-/// Otherwise as shmc_recv; it never waits.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn shmc_release(channel: *mut shmc_channel) -> c_int {
     // SAFETY: the caller's promise.
@@ -299,15 +322,11 @@ pub unsafe extern "C" fn shmc_release(channel: *mut shmc_channel) -> c_int {
     }
 }
 
-/// Tells what is known about the channel now.
+/// Reads the channel's present state into info, with one system call.
 ///
-/// info: filled on success.
-///
-/// Returns 0; -1 on failure, with errno:
+/// Returns 0; on failure -1 with errno:
 ///   EINVAL  channel or info is NULL
 ///   EPERM   the handle was inherited across fork(2)
-///
-/// One system call. Not for two threads on the same handle at the same time.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn shmc_channel_stat(
     channel: *const shmc_channel,
@@ -327,6 +346,7 @@ pub unsafe extern "C" fn shmc_channel_stat(
                 received: found.received,
                 sender_alive: found.sender_alive.into(),
                 receiver_alive: found.receiver_alive.into(),
+                reserved: [0; 4],
             };
             // SAFETY: not NULL, and the caller's promise.
             unsafe { info.write(found) };
@@ -336,11 +356,10 @@ pub unsafe extern "C" fn shmc_channel_stat(
     }
 }
 
-/// Closes this end; what was sent stays. The other side sees it when it would wait. NULL is fine.
+/// Closes this end. Sent messages stay in the channel. The other side notices
+/// when it would wait.
 ///
 /// Returns 0.
-///
-/// Thread-safe, for a handle that no other thread uses. Not async-signal-safe.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn shmc_channel_close(channel: *mut shmc_channel) -> c_int {
     if let Some(channel) = NonNull::new(channel) {

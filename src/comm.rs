@@ -7,52 +7,52 @@ use shmcomm_core::comm;
 use shmcomm_core::explain::Attempt;
 use shmcomm_core::{Call, Error};
 
-/// Creates the segment of this program's key, for everybody to read and write
-/// (mode 0666): shmget(2) with IPC_CREAT | IPC_EXCL.
+/// Creates the segment of this program's key, which every user may read and
+/// write (mode 0666).
 ///
-/// size: bytes, from 1; the kernel rounds the memory up to whole pages and
+/// size: bytes, at least 1. The kernel rounds the memory up to whole pages and
 /// fills it with zeros.
 ///
-/// Returns the segment's id, >= 0. On failure errno is that of the call that
-/// failed, and a line about it is on stderr:
+/// Returns the segment's id, 0 or more. On failure it prints a line on stderr,
+/// and returns with errno of the call that failed:
 ///   -1  there is no key: errno of stat(2) for the path, such as ENOENT,
 ///       EACCES, ENOTDIR, ENAMETOOLONG, ELOOP
-///   -2  EEXIST  there is a segment with this key already
-///       EINVAL  size is less than 1 or more than the limit (SHMMAX)
-///       ENOSPC  no more segments (SHMMNI) or pages (SHMALL) are allowed
+///   -2  EEXIST  a segment with this key exists
+///       EINVAL  size is less than 1 or beyond the limit (SHMMAX)
+///       ENOSPC  no further segment (SHMMNI) or memory (SHMALL) is allowed
 ///       ENOMEM  not enough memory
 ///
-/// COMM_RECLAIM=1 in the environment: instead of EEXIST, replaces a segment
-/// that is left over, which is one of the caller's own that nobody has attached
-/// and whose creator has ended; when in doubt, it stays.
+/// COMM_RECLAIM=1 in the environment: instead of EEXIST, replaces a stale
+/// segment: owned by the caller, attached by no process, its creator exited. If
+/// any of this is uncertain, the segment is kept.
+///
 /// COMM_MODE=0600 in the environment, or another octal mode: the new segment's
 /// permission bits instead of 0666.
 ///
-/// Thread-safe. After fork(2) usable in parent and child. Not
-/// async-signal-safe, since failures are printed through stdio.
+/// Follows shmget(2) with IPC_CREAT | IPC_EXCL.
 #[unsafe(no_mangle)]
 pub extern "C" fn create_shm(size: c_int) -> c_int {
-    // As C converts it: a negative size becomes one that is too large.
+    // The conversion of C: a negative size becomes one that is too large.
     match comm::create(size as usize) {
         Ok(id) => id,
         Err(error) => no_id(error, Attempt::Create(size)),
     }
 }
 
-/// Finds the segment of this program's key, whatever its size: shmget(2) with
-/// size 0 and IPC_CREAT, which creates nothing.
+/// Finds the segment of this program's key, whatever its size. It creates
+/// nothing.
 ///
-/// Returns the segment's id, >= 0. On failure errno is that of the call that
-/// failed, and a line about it is on stderr:
-///   -1  there is no key, as for create_shm
+/// Returns the segment's id, 0 or more. On failure it prints a line on stderr,
+/// and returns with errno of the call that failed:
+///   -1  there is no key, see create_shm
 ///   -2  EINVAL  there is no segment with this key
 ///
-/// COMM_WAIT_MS=n in the environment: where there is no segment (or no path)
-/// yet, waits up to n milliseconds for it, also through signals. A program that
-/// looks for an old segment before it creates its own waits in vain, each time
-/// that there is none: set it for the other programs alone.
+/// COMM_WAIT_MS=n in the environment: if there is no segment yet, or no path,
+/// waits for it, n milliseconds at most; signals do not end the wait. Set it
+/// for clients alone: a program that looks for an old segment before it creates
+/// its own would wait in vain.
 ///
-/// Thread, fork and signal safety: as create_shm.
+/// Follows shmget(2) with size 0 and IPC_CREAT.
 #[unsafe(no_mangle)]
 pub extern "C" fn get_shm() -> c_int {
     match comm::get() {
@@ -61,17 +61,18 @@ pub extern "C" fn get_shm() -> c_int {
     }
 }
 
-/// Removes a segment (spelled as programs know it): shmctl(2) with IPC_RMID.
-/// Its key is free at once; its memory is freed when the last process has
-/// detached, and stays usable until then where it is attached.
+/// Removes a segment (programs know the function by this spelling). Its key is
+/// free at once. Processes that have attached the segment may use its memory
+/// until the last of them detaches.
 ///
-/// shm_id: what create_shm or get_shm returned.
+/// shm_id: the result of create_shm or get_shm.
 ///
-/// Returns 0; -1 on failure, with errno and a line on stderr:
+/// Returns 0; on failure -1 with errno and a line on stderr:
 ///   EINVAL, EIDRM  there is no such segment
-///   EPERM          neither its owner nor its creator nor privileged
+///   EPERM          the caller is neither its owner nor its creator nor
+///                  privileged
 ///
-/// Thread, fork and signal safety: as create_shm.
+/// Follows shmctl(2) with IPC_RMID.
 #[unsafe(no_mangle)]
 pub extern "C" fn destory_shm(shm_id: c_int) -> c_int {
     match comm::destroy(shm_id) {
@@ -83,18 +84,17 @@ pub extern "C" fn destory_shm(shm_id: c_int) -> c_int {
     }
 }
 
-/// Attaches a segment for reading and writing, at an address of the kernel's
-/// choice: shmat(2) with NULL and 0.
+/// Attaches a segment for reading and writing, at an address that the kernel
+/// chooses. Children of fork(2) inherit it; exec(2) and exit detach it.
 ///
-/// shm_id: what create_shm or get_shm returned.
+/// shm_id: the result of create_shm or get_shm.
 ///
-/// Returns the address; (void *)-1 on failure, with errno, and no perror(3):
+/// Returns the address; on failure (void *)-1 with errno, and no perror(3):
 ///   EINVAL, EIDRM  there is no such segment
 ///   EACCES         its mode does not let the caller read and write
 ///   ENOMEM         not enough memory or address space
 ///
-/// Thread-safe. A child of fork(2) inherits what is attached; exec(2) and exit
-/// detach. Async-signal-safe as long as it succeeds.
+/// Follows shmat(2) with NULL and 0.
 #[unsafe(no_mangle)]
 pub extern "C" fn shm_at(shm_id: c_int) -> *mut c_void {
     match comm::attach(shm_id) {
@@ -106,14 +106,14 @@ pub extern "C" fn shm_at(shm_id: c_int) -> *mut c_void {
     }
 }
 
-/// Detaches a segment from this process: shmdt(2).
+/// Detaches a segment from this process.
 ///
-/// shmaddr: what shm_at returned; the memory must not be used any more.
+/// shmaddr: the result of shm_at. The memory must not be used afterwards.
 ///
-/// Returns 0; -1 on failure, with errno, and no perror(3):
+/// Returns 0; on failure -1 with errno, and no perror(3):
 ///   EINVAL  nothing is attached at this address
 ///
-/// Thread, fork and signal safety: as shm_at.
+/// Follows shmdt(2).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn shm_dt(shmaddr: *mut c_void) -> c_int {
     // SAFETY: the caller's promise.
@@ -126,8 +126,7 @@ pub unsafe extern "C" fn shm_dt(shmaddr: *mut c_void) -> c_int {
     }
 }
 
-/// Takes the key that the program chose; `comm.h.in` declares it to C.
-/// `path_name` is NULL or a string.
+/// Takes the path and project id that the program defined; `comm.h.in` declares it to C.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn shmc_comm_key(path_name: *const c_char, proj_id: c_int) {
     let path = if path_name.is_null() {
@@ -139,7 +138,7 @@ pub unsafe extern "C" fn shmc_comm_key(path_name: *const c_char, proj_id: c_int)
     comm::choose_key(path, proj_id);
 }
 
-/// What `create_shm` and `get_shm` return when they fail.
+/// Reports a failure of `create_shm` or `get_shm`; their result.
 fn no_id(error: Error, attempt: Attempt) -> c_int {
     comm::report(error, attempt);
     match error.call() {

@@ -1,4 +1,4 @@
-//! Errors as C sees them: a value that says so, and `errno`.
+//! Results as C sees them: a value, and `errno` after a failure.
 
 use core::ffi::c_int;
 use core::ptr;
@@ -11,7 +11,7 @@ pub fn set(error: Error) {
     error.errno().set();
 }
 
-/// Sets `errno`, and is what a function returns then.
+/// Sets `errno`; -1.
 #[cold]
 #[inline(never)]
 pub fn failed(error: Error) -> c_int {
@@ -19,7 +19,7 @@ pub fn failed(error: Error) -> c_int {
     -1
 }
 
-/// The same of a function that returns a pointer.
+/// Sets `errno`; NULL.
 #[cold]
 #[inline(never)]
 pub fn null<T>(error: Error) -> *mut T {
@@ -27,12 +27,12 @@ pub fn null<T>(error: Error) -> *mut T {
     ptr::null_mut()
 }
 
-/// What a function returns that gives a number.
+/// The number, or -1 and `errno`.
 pub fn result(result: Result<c_int, Error>) -> c_int {
     result.unwrap_or_else(failed)
 }
 
-/// What a function returns that gives nothing but 0.
+/// 0, or -1 and `errno`.
 pub fn done(result: Result<(), Error>) -> c_int {
     match result {
         Ok(()) => 0,
@@ -40,8 +40,8 @@ pub fn done(result: Result<(), Error>) -> c_int {
     }
 }
 
-/// What a function returns that opens something: a handle on the C heap that the caller closes.
-/// Memory for it comes first: what was opened or created could not be given up without a trace.
+/// A handle on the C heap that the caller closes, or NULL and `errno`. Its memory is allocated before
+/// anything is opened, because a created object cannot be given up without a trace.
 pub fn handle<T>(open: impl FnOnce() -> Result<T, Error>) -> *mut T {
     match heap::Room::new().and_then(|room| Ok(room.fill(open()?))) {
         Ok(handle) => handle.as_ptr(),

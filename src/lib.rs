@@ -1,12 +1,18 @@
-//! The C edge of shmcomm: it converts arguments, calls the core, and maps the result. All logic is
-//! in the package `shmcomm`.
+//! The C edge of shmcomm: it checks for NULL, converts arguments, calls the core, and maps the
+//! result. All logic is in the package `shmcomm`.
+//!
+//! The promise of a C caller stands in the preamble of `shmcomm.h` and is the reason of the unsafe
+//! blocks here: a pointer is NULL or valid, a handle is NULL or open. A handle was returned by the
+//! function that opens its type.
 #![no_std]
 
 mod channel;
 mod comm;
 mod errno;
-mod exchange;
+mod open;
 mod segment;
+mod sync;
+mod version;
 
 use core::panic::PanicInfo;
 
@@ -20,8 +26,7 @@ fn panic(_: &PanicInfo<'_>) -> ! {
     shmcomm_has_a_path_to_a_panic()
 }
 
-/// Without link-time optimisation, what is precompiled of `core` asks for an unwinder, which nothing
-/// ever calls.
+/// Without link-time optimisation, the precompiled `core` refers to an unwinder that nothing calls.
 #[cfg(debug_assertions)]
 #[unsafe(no_mangle)]
 extern "C" fn rust_eh_personality() {}

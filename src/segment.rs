@@ -1,7 +1,7 @@
 //! The segments of `shmcomm.h`.
 #![allow(non_camel_case_types)]
 
-use core::ffi::{CStr, c_char, c_int, c_void};
+use core::ffi::{c_char, c_int, c_void};
 use core::ptr::{self, NonNull};
 
 use libc::{gid_t, key_t, mode_t, pid_t, uid_t};
@@ -10,76 +10,69 @@ use shmcomm_core::options::Options;
 use shmcomm_core::{Error, Name, Segment, heap, segment};
 
 use crate::errno;
+use crate::open::{SHMC_CREATE, SHMC_EXCL, parse};
 
-/// Make the segment if there is none.
-pub const SHMC_CREATE: c_int = 1;
-/// With SHMC_CREATE: fail with EEXIST if there is one.
-pub const SHMC_EXCL: c_int = 2;
-/// Attach for reading only: a write to the memory faults (SIGSEGV).
-pub const SHMC_RDONLY: c_int = 4;
-/// With SHMC_CREATE: replace a segment that is provably left over, which is one of the caller's own
-/// that nobody has attached and whose creator has ended. When in doubt, it stays: it is opened, or
-/// with SHMC_EXCL refused. Of objects and
-/// files, only those that this library made can be told; they must lie on a file system with
-/// extended attributes (tmpfs has them from Linux 6.6 on).
-pub const SHMC_RECLAIM: c_int = 8;
-/// Make all pages present now, so that no first touch takes a fault later.
-pub const SHMC_PREFAULT: c_int = 16;
-/// Use huge pages if there are any, else transparent ones, else normal ones;
-/// shmc_segment_stat says which.
-pub const SHMC_HUGE: c_int = 32;
-/// Keep the memory from being swapped, as shmc_segment_lock.
-pub const SHMC_LOCKED: c_int = 64;
-/// Of shmc_channel_open and shmc_sem_open: a signal handler that runs in the waiting thread ends the
-/// wait with EINTR. A handler that runs in the moment before the thread falls asleep does not: at the
-/// beginning, and each 80 ms when a channel's waiter looks for its peer. A program that must not miss
-/// it has the handler repeat the signal, as with alarm(2).
-pub const SHMC_INTR: c_int = 2048;
-
-/// In shmc_segment_info: normal pages.
+/// Attach for reading only: a write to the memory is SIGSEGV.
+pub const SHMC_RDONLY: c_int = 0x4;
+/// Replace a stale segment (with SHMC_CREATE): owned by the caller, attached by
+/// no process, its creator exited. If any of this is uncertain, the segment is
+/// kept: the call opens it, or with SHMC_EXCL fails with EEXIST.
+///
+/// An object or a file is replaced only if this library created it, on a file
+/// system with extended attributes (tmpfs has them since Linux 6.6).
+pub const SHMC_RECLAIM: c_int = 0x8;
+/// Make all pages present now, so that no later access takes a page fault.
+pub const SHMC_PREFAULT: c_int = 0x10;
+/// Use huge pages if there are any, else transparent huge pages, else normal
+/// ones. shmc_segment_stat reports which.
+pub const SHMC_HUGE: c_int = 0x20;
+/// Lock the memory, like shmc_segment_lock.
+pub const SHMC_LOCKED: c_int = 0x40;
+/// shmc_segment_info.pages: normal pages.
 pub const SHMC_PAGES_NORMAL: c_int = 0;
-/// In shmc_segment_info: transparent huge pages, where the kernel can give them.
+/// shmc_segment_info.pages: transparent huge pages, where the kernel has them.
 pub const SHMC_PAGES_TRANSPARENT: c_int = 1;
-/// In shmc_segment_info: huge pages.
+/// shmc_segment_info.pages: huge pages.
 pub const SHMC_PAGES_HUGE: c_int = 2;
 
-/// An open segment. It belongs to the process that opened it and to its children, each of which
-/// closes its own.
+/// An open segment.
 pub struct shmc_segment(Segment);
 
-/// What shmc_segment_stat tells.
+/// The state of a segment (shmc_segment_stat). Times are seconds since 1970.
 #[repr(C)]
 pub struct shmc_segment_info {
     /// True size in bytes.
     pub size: usize,
     /// Permission bits.
     pub mode: mode_t,
-    /// Owner.
+    /// User id of the owner.
     pub uid: uid_t,
-    /// Group.
+    /// Group id of the owner.
     pub gid: gid_t,
-    /// System V key; 0 for a private segment, for one that is removed, and for other memory.
+    /// System V key; 0 if it is private or removed, and for other memory.
     pub key: key_t,
     /// System V id; -1 for other memory.
     pub id: c_int,
-    /// The process that made it; 0 if that is not known.
+    /// Process that created it; 0: unknown.
     pub creator_pid: pid_t,
-    /// The last process that attached or detached; 0 if that is not known.
+    /// Last process that attached or detached it; 0: unknown.
     pub last_pid: pid_t,
-    /// How many times it is attached; -1 if that is not known (all but System V).
+    /// Number of attachments; -1: unknown, for all but System V.
     pub attached: i64,
-    /// Last attach, or last access of a file, in seconds since 1970; 0: never.
+    /// Last attach, or last access to a file; 0: never.
     pub atime: i64,
-    /// Last detach, likewise.
+    /// Last detach; 0: never.
     pub dtime: i64,
-    /// Creation or last change of owner or mode, likewise.
+    /// Creation, or last change of owner or mode.
     pub ctime: i64,
-    /// 1 if it has no name any more, and goes with its last user.
+    /// 1: its name is removed, and its last user frees it.
     pub removed: c_int,
-    /// 1 if it is kept from being swapped.
+    /// 1: its memory is locked, so it is not swapped.
     pub locked: c_int,
-    /// SHMC_PAGES_NORMAL, SHMC_PAGES_TRANSPARENT or SHMC_PAGES_HUGE.
+    /// One of SHMC_PAGES_NORMAL, SHMC_PAGES_TRANSPARENT, SHMC_PAGES_HUGE.
     pub pages: c_int,
+    /// 0; room for later fields.
+    pub reserved: [u64; 4],
 }
 
 impl From<Info> for shmc_segment_info {
@@ -104,57 +97,61 @@ impl From<Info> for shmc_segment_info {
                 HugePages::Transparent => SHMC_PAGES_TRANSPARENT,
                 HugePages::Huge => SHMC_PAGES_HUGE,
             },
+            reserved: [0; 4],
         }
     }
 }
 
-/// Opens a segment and attaches it, at an address of the kernel's choice.
+/// Opens a segment and attaches it, at an address that the kernel chooses.
 ///
-/// name: which memory, by the grammar at the top of this header.
-/// size: bytes; a new segment's size, or what an existing one must at least have. 0 takes an
-/// existing one as it is. The whole segment is attached, however large it is.
-/// flags: 0 or any of SHMC_CREATE, SHMC_EXCL, SHMC_RDONLY, SHMC_RECLAIM, SHMC_PREFAULT, SHMC_HUGE,
-/// SHMC_LOCKED.
-/// mode: permission bits of a new segment, exactly, whatever the umask (0600: the owner alone).
+/// name: any name. "anon:" and "sysv:private" are created at each open, with or
+/// without SHMC_CREATE.
+/// size: bytes. A new segment has this size; an existing one must have at least
+/// this size, and 0 accepts any. The whole segment is attached.
+/// flags: 0, or some of SHMC_CREATE, SHMC_EXCL, SHMC_RDONLY, SHMC_RECLAIM,
+/// SHMC_PREFAULT, SHMC_HUGE, SHMC_LOCKED.
+/// mode: the exact permission bits of a new segment, whatever the umask; 0600
+/// lets only the owner use it.
 ///
-/// "anon:" and "sysv:private" are always new, with or without SHMC_CREATE. A new segment is filled with zeros. The memory of a
-/// posix: or file: name is allocated at once: a full file system is ENOSPC now, not SIGBUS later. A posix: or file: name is there
-/// whole or not at all, at whatever moment its creator is killed; a sysv: segment is whole from the
-/// moment it is there.
+/// A new segment is filled with zeros. No process sees a segment half created,
+/// even if its creator is killed. posix: and file: memory is allocated at once,
+/// so a full file system is ENOSPC here and not SIGBUS later.
 ///
-/// Memory other than sysv: counts as a file: a new segment larger than RLIMIT_FSIZE gets the process
-/// SIGXFSZ, which ends it, or EFBIG where that signal is ignored or handled.
+/// Memory other than System V counts as a file: if a new segment is larger than
+/// RLIMIT_FSIZE, the kernel sends SIGXFSZ, which kills the process unless it is
+/// ignored or handled; the call then fails with EFBIG.
 ///
-/// Returns the segment; NULL on failure, with errno:
-///   EINVAL        the name, a flag, or a mode beyond 0777; SHMC_EXCL or SHMC_RECLAIM without
-///                 SHMC_CREATE; SHMC_CREATE of a sysv:id:; size 0 for a new segment, or beyond a
-///                 limit; the existing one is smaller, is empty, or is no regular file
-///   ENAMETOOLONG  a path or POSIX name that is too long
-///   ENOENT        there is no such segment, or no such path for the key or file
-///   EEXIST        SHMC_EXCL, and there is one
-///   EACCES        the mode does not permit it; or SHMC_CREATE found a POSIX object of another
-///                 user's, which may be planted
-///   ELOOP         the POSIX name is a symbolic link; a file: path is one, and SHMC_CREATE or
-///                 SHMC_RECLAIM would create or replace through it; a path has too many of them
-///   ENOTDIR, EISDIR, EROFS, EFBIG   as open(2) and posix_fallocate(3)
-///   ENOSPC        no memory or blocks left on the file system, or no System V segment allowed
-///   ENOMEM        not enough memory or address space, or more locked than is allowed
-///   EPERM         SHMC_LOCKED, and not allowed to lock; or a sandbox refuses a call
-///   EAGAIN        SHMC_LOCKED, and not all memory could be locked; or memory is short now
-///   EFAULT        SHMC_PREFAULT, and another process has made the object smaller
-///   ENOSYS        the kernel, or a sandbox, lacks a call that this memory needs
-///   EDQUOT, EINTR, EIO, ENODEV, ENXIO, EOPNOTSUPP, EOVERFLOW, ETXTBSY
-///                 from the file system, as open(2), posix_fallocate(3), mmap(2)
+/// Returns the segment; on failure NULL with errno:
+///   EINVAL   the name or a flag is invalid, or mode is beyond 0777; SHMC_EXCL
+///            or SHMC_RECLAIM without SHMC_CREATE; SHMC_CREATE with sysv:id:;
+///            size is 0 for a new segment, beyond a limit, or larger than the
+///            existing segment; the existing object is empty or no regular file
+///   EINVAL, EIDRM  a sysv:id: segment that was removed
+///   ENAMETOOLONG  the path or POSIX name is too long
+///   ENOENT   there is no such segment, and SHMC_CREATE is not set; or the path
+///            for the key or the file does not exist
+///   EEXIST   SHMC_EXCL, and the segment exists
+///   EACCES   the mode does not permit it; or SHMC_CREATE found a POSIX object
+///            of another user, who may have planted it
+///   ELOOP    the POSIX name is a symbolic link; a file: path is one and
+///            SHMC_CREATE or SHMC_RECLAIM would create or replace through it;
+///            or the path has too many of them
+///   ENOSPC   the file system is full, or no System V segment is allowed
+///   ENOMEM   not enough memory or address space, or more locked than allowed
+///   EPERM    SHMC_LOCKED, and locking is not permitted; or a sandbox denies a
+///            call
+///   EAGAIN   SHMC_LOCKED, and not all memory could be locked; or memory is
+///            short
+///   EFAULT   SHMC_PREFAULT, and another process has shrunk the object
+///   EBUSY    other processes created and removed it at every attempt, or one
+///            holds its flock(2)
 ///   EMFILE, ENFILE  too many open files
-///   EINVAL, EIDRM a sysv:id: that is gone
-///   EBUSY         others made and removed it the whole time, or somebody holds its flock(2)
+///   ENOSYS   the kernel or a sandbox lacks a call that this memory needs
+///   EFBIG, EISDIR, ENOTDIR, EROFS  as in open(2) and posix_fallocate(3)
+///   EDQUOT, EINTR, EIO, ENODEV, ENXIO, EOPNOTSUPP, EOVERFLOW, ETXTBSY from the
+///            file system, as in open(2), posix_fallocate(3), mmap(2)
 ///
-/// Thread-safe. Not async-signal-safe. A child of fork(2) has the segment too; exec(2) detaches.
 /// Follows shmget(2), shmat(2), shm_open(3), mmap(2).
-///
-/// # Safety
-///
-/// name is NULL or a string.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn shmc_segment_open(
     name: *const c_char,
@@ -195,25 +192,8 @@ fn open(name: Name<'_>, size: usize, flags: c_int, mode: mode_t) -> Result<Segme
     options.open(name)
 }
 
-/// # Safety
-///
-/// The name is NULL or a string that outlives the result.
-pub unsafe fn parse<'a>(name: *const c_char) -> Result<Name<'a>, Error> {
-    if name.is_null() {
-        return Err(Error::INVALID);
-    }
-    // SAFETY: the caller's promise.
-    let name = unsafe { CStr::from_ptr(name) };
-    Ok(Name::parse(name.to_bytes())?)
-}
-
-/// The segment's first byte, on a page boundary; valid until shmc_segment_close. NULL for NULL.
-///
-/// Thread-safe and async-signal-safe.
-///
-/// # Safety
-///
-/// segment is NULL or open.
+/// Returns the address of the segment's first byte, on a page boundary; NULL
+/// for NULL. It is valid until shmc_segment_close.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn shmc_segment_addr(segment: *const shmc_segment) -> *mut c_void {
     // SAFETY: the caller's promise.
@@ -223,35 +203,23 @@ pub unsafe extern "C" fn shmc_segment_addr(segment: *const shmc_segment) -> *mut
     }
 }
 
-/// The segment's true size in bytes when it was opened, whoever made it: so much is attached. 0 for
-/// NULL.
-///
-/// Thread-safe and async-signal-safe.
-///
-/// # Safety
-///
-/// segment is NULL or open.
+/// Returns the segment's true size in bytes when it was opened, all of which is
+/// attached; 0 for NULL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn shmc_segment_size(segment: *const shmc_segment) -> usize {
     // SAFETY: the caller's promise.
     unsafe { segment.as_ref() }.map_or(0, |segment| segment.0.size())
 }
 
-/// Tells what the system knows about the segment now: shmctl(2) with IPC_STAT, fstat(2).
+/// Reads the segment's present state into info.
 ///
-/// info: filled on success.
-///
-/// Returns 0; -1 on failure, with errno:
+/// Returns 0; on failure -1 with errno:
 ///   EINVAL         segment or info is NULL
-///   EACCES         the mode does not permit it any more
-///   EINVAL, EIDRM  a System V segment that is gone
-///   EIO, ENOMEM, EOVERFLOW  as fstat(2), shmctl(2)
+///   EINVAL, EIDRM  the System V segment was removed
+///   EACCES         the mode no longer permits it
+///   EIO, ENOMEM, EOVERFLOW  as in fstat(2), shmctl(2)
 ///
-/// Thread-safe. Async-signal-safe.
-///
-/// # Safety
-///
-/// segment is NULL or open; info is NULL or has room.
+/// Follows fstat(2), shmctl(2) with IPC_STAT.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn shmc_segment_stat(
     segment: *const shmc_segment,
@@ -271,38 +239,32 @@ pub unsafe extern "C" fn shmc_segment_stat(
     }
 }
 
-/// Changes the permission bits: IPC_SET, fchmod(2). Who is attached stays attached.
+/// Changes the permission bits. Processes that have attached the segment keep
+/// it.
 ///
-/// mode: permission bits, at most 0777.
+/// mode: at most 0777.
 ///
-/// Returns 0; -1 on failure, with errno:
+/// Returns 0; on failure -1 with errno:
 ///   EINVAL         segment is NULL, or mode is beyond 0777
-///   EPERM          neither the owner (or a System V segment's creator) nor privileged
-///   EACCES         a System V segment whose mode does not let the caller read it
-///   EINVAL, EIDRM  a System V segment that is gone
-///   EIO, EROFS, EOVERFLOW  as fchmod(2), shmctl(2)
+///   EINVAL, EIDRM  the System V segment was removed
+///   EPERM          the caller is neither privileged nor its owner, nor the
+///                  creator of a System V segment
+///   EACCES         a System V segment whose mode denies the caller to read it
+///   EIO, EROFS, EOVERFLOW  as in fchmod(2), shmctl(2)
 ///
-/// Thread-safe. Async-signal-safe.
-///
-/// # Safety
-///
-/// segment is NULL or open.
+/// Follows fchmod(2), shmctl(2) with IPC_SET.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn shmc_segment_chmod(segment: *mut shmc_segment, mode: mode_t) -> c_int {
     // SAFETY: the caller's promise.
     unsafe { with(segment, |segment| segment.set_mode(mode)) }
 }
 
-/// Changes the owner and the group: IPC_SET, fchown(2).
+/// Changes the owner and the group.
 ///
-/// Returns 0; -1 on failure, with errno as shmc_segment_chmod, and:
+/// Returns 0; on failure -1 with errno as shmc_segment_chmod, and:
 ///   EDQUOT  the new owner's quota of disk blocks is used up
 ///
-/// Thread-safe. Async-signal-safe.
-///
-/// # Safety
-///
-/// segment is NULL or open.
+/// Follows fchown(2), shmctl(2) with IPC_SET.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn shmc_segment_chown(
     segment: *mut shmc_segment,
@@ -313,71 +275,54 @@ pub unsafe extern "C" fn shmc_segment_chown(
     unsafe { with(segment, |segment| segment.set_owner(uid, gid)) }
 }
 
-/// Keeps the memory from being swapped: SHM_LOCK, which holds for a System V segment until
-/// shmc_segment_unlock, or mlock(2), which holds for this process and this handle.
+/// Locks the memory, so that it is not swapped: a System V segment until
+/// shmc_segment_unlock, other memory for this process and this handle.
 ///
-/// Returns 0; -1 on failure, with errno:
+/// Returns 0; on failure -1 with errno:
 ///   EINVAL         segment is NULL
-///   ENOMEM, EPERM  more than RLIMIT_MEMLOCK allows, or not allowed at all
+///   EINVAL, EIDRM  the System V segment was removed
+///   ENOMEM, EPERM  more than RLIMIT_MEMLOCK allows, or not permitted at all
 ///   EAGAIN         not all of the memory could be locked
-///   EINVAL, EIDRM  a System V segment that is gone
 ///
-/// Not for two threads on the same handle at the same time. Async-signal-safe.
-///
-/// # Safety
-///
-/// segment is NULL or open.
+/// Follows mlock(2), shmctl(2) with SHM_LOCK.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn shmc_segment_lock(segment: *mut shmc_segment) -> c_int {
     // SAFETY: the caller's promise.
     unsafe { with(segment, Segment::lock) }
 }
 
-/// Lets the memory be swapped again: SHM_UNLOCK, munlock(2).
+/// Unlocks the memory, so that it may be swapped.
 ///
-/// Returns 0; -1 on failure, with errno as shmc_segment_lock.
+/// Returns 0; on failure -1 with errno as shmc_segment_lock.
 ///
-/// Not for two threads on the same handle at the same time. Async-signal-safe.
-///
-/// # Safety
-///
-/// segment is NULL or open.
+/// Follows munlock(2), shmctl(2) with SHM_UNLOCK.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn shmc_segment_unlock(segment: *mut shmc_segment) -> c_int {
     // SAFETY: the caller's promise.
     unsafe { with(segment, Segment::unlock) }
 }
 
-/// Waits until a file holds what its memory does: msync(2) with MS_SYNC. Nothing to do for memory
-/// without a file.
+/// Waits until the file contains what the memory contains. Does nothing for
+/// other memory.
 ///
-/// Returns 0; -1 on failure, with errno:
+/// Returns 0; on failure -1 with errno:
 ///   EINVAL  segment is NULL
 ///   EIO     the file cannot be written
-///   EDQUOT, ENOMEM, ENOSPC  as msync(2), fsync(2)
+///   EDQUOT, ENOMEM, ENOSPC  as in msync(2), fsync(2)
 ///
-/// Thread-safe. Async-signal-safe.
-///
-/// # Safety
-///
-/// segment is NULL or open.
+/// Follows msync(2) with MS_SYNC.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn shmc_segment_sync(segment: *mut shmc_segment) -> c_int {
     // SAFETY: the caller's promise.
     unsafe { with(segment, |segment| segment.sync()) }
 }
 
-/// Detaches the segment from this process and frees the handle; the segment itself stays, unless it
-/// has been removed and nobody else has it. NULL is fine.
+/// Detaches the segment from this process and frees the handle. The segment
+/// stays, unless it is removed and this was its last user.
 ///
 /// Returns 0.
 ///
-/// Thread-safe, for a handle that no other thread uses. Not async-signal-safe. In a child of fork(2)
-/// it detaches the child alone.
-///
-/// # Safety
-///
-/// segment is NULL or open, and not used any more, nor is its memory.
+/// Follows shmdt(2), munmap(2).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn shmc_segment_close(segment: *mut shmc_segment) -> c_int {
     if let Some(segment) = NonNull::new(segment) {
@@ -387,42 +332,32 @@ pub unsafe extern "C" fn shmc_segment_close(segment: *mut shmc_segment) -> c_int
     0
 }
 
-/// Removes the segment of this name: IPC_RMID, unlink(2). The name is free at once; who has the
-/// segment attached keeps it until it detaches. While another process replaces an object by
-/// SHMC_RECLAIM, the call waits for it, 200 ms at most. A private segment is removed by its id, which
-/// shmc_segment_stat tells: "sysv:id:N".
+/// Removes a segment or a channel. Its name is free at once; processes that
+/// have attached it keep it until they detach.
 ///
-/// Returns 0; -1 on failure, with errno:
-///   EINVAL         no name, or "anon:" or "sysv:private", which have nothing to remove
-///   ENAMETOOLONG   a path or POSIX name that is too long
+/// name: any name but "anon:" and "sysv:private". A private segment is removed
+/// as "sysv:id:N"; shmc_segment_stat reports its id.
+///
+/// If another process is replacing the object (SHMC_RECLAIM), the call waits
+/// for it, 200 ms at most.
+///
+/// Returns 0; on failure -1 with errno:
+///   EINVAL         the name is invalid, or has nothing to remove
+///   EINVAL, EIDRM  a sysv:id: segment that was removed
+///   ENAMETOOLONG   the path or POSIX name is too long
 ///   ENOENT         there is no such segment, or no such path
 ///   EACCES, EPERM  not permitted
-///   EINVAL, EIDRM  a sysv:id: that is gone
-///   EISDIR, ENOTDIR, ELOOP, EBUSY, EROFS, EIO, ENOMEM   as unlink(2)
-///   ENOSYS         the kernel, or a sandbox, lacks System V shared memory
+///   EBUSY, EIO, EISDIR, ELOOP, ENOMEM, ENOTDIR, EROFS  as in unlink(2)
+///   ENOSYS         the kernel or a sandbox lacks System V shared memory
 ///
-/// Thread-safe. Async-signal-safe.
-///
-/// # Safety
-///
-/// name is NULL or a string.
+/// Follows unlink(2), shm_unlink(3), shmctl(2) with IPC_RMID.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn shmc_remove(name: *const c_char) -> c_int {
     // SAFETY: the caller's promise.
     errno::done(unsafe { parse(name) }.and_then(segment::remove))
 }
 
-/// The library's version, such as "0.1.0"; a constant string.
-///
-/// Thread-safe and async-signal-safe.
-#[unsafe(no_mangle)]
-pub extern "C" fn shmc_version() -> *const c_char {
-    concat!(env!("CARGO_PKG_VERSION"), "\0").as_ptr().cast()
-}
-
-/// # Safety
-///
-/// The segment is NULL or open.
+/// Calls the core with a segment; NULL is EINVAL.
 unsafe fn with(
     segment: *mut shmc_segment,
     call: impl FnOnce(&mut Segment) -> Result<(), Error>,
