@@ -22,8 +22,9 @@ soname  := libshmcomm.so.$(firstword $(subst ., ,$(version)))
 library := libshmcomm.so.$(version)
 # The headers have a directory of their own, since other projects install a comm.h, too.
 headers := comm.h shmcomm.h
-manuals := $(notdir $(wildcard man/*.3 man/*.7))
-manual   = $(DESTDIR)$(MANDIR)/man$(subst .,,$(suffix $(1)))/$(1)
+manuals := $(notdir $(wildcard man/*.[37]*))
+# comm.3shmcomm belongs into man3.
+manual   = $(DESTDIR)$(MANDIR)/man$(if $(filter %.7,$(1)),7,3)/$(1)
 
 .PHONY: all check install uninstall
 

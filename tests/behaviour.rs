@@ -8,6 +8,7 @@ mod artifact {
     mod headers;
     mod install;
     mod linkers;
+    mod manual;
     mod unload;
 }
 

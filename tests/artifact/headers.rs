@@ -1,5 +1,6 @@
 //! The headers: as checked in, what the source generates, and clean in every dialect of C and C++.
 
+pub mod declarations;
 mod generate;
 
 use std::path::Path;

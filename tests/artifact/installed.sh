@@ -31,8 +31,9 @@ done
 for header in include/*.h; do
     cmp "$header" "$root$INCLUDEDIR/shmcomm/${header#include/}"
 done
-for page in man/*.[37]; do
-    [ ! -f "$page" ] || cmp "$page" "$root$MANDIR/man${page##*.}/${page#man/}"
+for page in man/*.3* man/*.7; do
+    section=${page##*.}
+    cmp "$page" "$root$MANDIR/man${section%shmcomm}/${page#man/}"
 done
 for licence in LICENSE-*; do
     cmp "$licence" "$root$DOCDIR/$licence"
