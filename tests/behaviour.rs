@@ -4,11 +4,13 @@ mod support;
 
 mod artifact {
     mod abi;
+    mod baseline;
     mod faults;
     mod headers;
     mod install;
     mod linkers;
     mod manual;
+    mod release;
     mod unload;
 }
 

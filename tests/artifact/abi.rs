@@ -163,33 +163,3 @@ fn the_static_library_has_no_other_names_of_its_own() {
         assert!(!name.starts_with("_R") && !name.contains("rust"), "{name}");
     }
 }
-
-#[test]
-fn its_functions_have_the_types_of_the_c_version() {
-    // It builds the library once more, with debugging information.
-    if !support::all() {
-        support::skip("only with SHMCOMM_TEST_ALL");
-        return;
-    }
-    if !support::has("abidiff") {
-        return;
-    }
-    let sandbox = Sandbox::new();
-    let reference = sandbox.join("libshmcomm.so");
-    support::build_reference(sandbox.path(), &reference);
-    let profile = [
-        ("CARGO_PROFILE_RELEASE_DEBUG", "2"),
-        ("CARGO_PROFILE_RELEASE_STRIP", "none"),
-    ];
-    let library = support::build_library("debuggable", &profile).join("libshmcomm.so");
-    let mut command = Command::new("abidiff");
-    command.args(["--no-added-syms", "--suppressions"]);
-    let suppressions = sandbox.join("suppressions");
-    fs::write(
-        &suppressions,
-        "[suppress_variable]\n  name = reference_errno\n",
-    )
-    .unwrap();
-    let output = support::run(command.arg(suppressions).arg(reference).arg(library));
-    assert_eq!(support::stderr(&output), "");
-}

@@ -23,7 +23,7 @@ pub fn page(function: &Function, all: &Declarations, examples: &[Example]) -> St
     line(".\\\" Generated from the header's documentation by a test: do not edit.");
     line(&format!(".Dd {DATE}"));
     line(&format!(".Dt {} 3", function.name.to_uppercase()));
-    line(&format!(".Os shmcomm {}", env!("CARGO_PKG_VERSION")));
+    line(".Os shmcomm");
     line(".Sh NAME");
     line(&format!(".Nm {}", function.name));
     let summary = function
