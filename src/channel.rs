@@ -6,11 +6,11 @@ use core::ptr::NonNull;
 use core::slice;
 
 use libc::{mode_t, ssize_t};
+use shmcomm_core::Error;
 use shmcomm_core::channel::{Channel, Options, Side};
-use shmcomm_core::{Error, heap};
 
-use crate::errno;
 use crate::open::{SHMC_CREATE, SHMC_EXCL, SHMC_INTR, parse};
+use crate::{errno, heap};
 
 /// shmc_channel_open: open the sending end.
 pub const SHMC_SEND: c_int = 0x100;

@@ -3,7 +3,9 @@
 use core::ffi::c_int;
 use core::ptr;
 
-use shmcomm_core::{Error, heap};
+use shmcomm_core::{Call, Errno, Error};
+
+use crate::heap;
 
 #[cold]
 #[inline(never)]
@@ -43,7 +45,10 @@ pub fn done(result: Result<(), Error>) -> c_int {
 /// A handle on the C heap that the caller closes, or NULL and `errno`. Its memory is allocated before
 /// anything is opened, because a created object cannot be given up without a trace.
 pub fn handle<T>(open: impl FnOnce() -> Result<T, Error>) -> *mut T {
-    match heap::Room::new().and_then(|room| Ok(room.fill(open()?))) {
+    const NO_MEMORY: Error = Call::Mmap.failed(Errno::ENOMEM);
+
+    let room = heap::Room::new().ok_or(NO_MEMORY);
+    match room.and_then(|room| Ok(room.fill(open()?))) {
         Ok(handle) => handle.as_ptr(),
         Err(error) => null(error),
     }

@@ -9,6 +9,7 @@
 mod channel;
 mod comm;
 mod errno;
+mod heap;
 mod open;
 mod segment;
 mod sync;

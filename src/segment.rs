@@ -6,11 +6,11 @@ use core::ptr::{self, NonNull};
 
 use libc::{gid_t, key_t, mode_t, pid_t, uid_t};
 use shmcomm_core::info::{HugePages, Info};
-use shmcomm_core::options::Options;
-use shmcomm_core::{Error, Name, Segment, heap, segment};
+use shmcomm_core::segment::{self, Options};
+use shmcomm_core::{Error, Name, Segment};
 
-use crate::errno;
 use crate::open::{SHMC_CREATE, SHMC_EXCL, parse};
+use crate::{errno, heap};
 
 /// Attach for reading only: a write to the memory is SIGSEGV.
 pub const SHMC_RDONLY: c_int = 0x4;

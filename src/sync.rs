@@ -9,10 +9,10 @@ use core::ptr::NonNull;
 use libc::mode_t;
 use shmcomm_core::mutex::Acquired;
 use shmcomm_core::semaphore::{self, Kind, New};
-use shmcomm_core::{Error, Mutex, Name, Semaphore, futex, heap};
+use shmcomm_core::{Error, Mutex, Name, Semaphore, futex};
 
-use crate::errno;
 use crate::open::{SHMC_CREATE, SHMC_EXCL, SHMC_INTR, parse};
+use crate::{errno, heap};
 
 /// shmc_sem_open: the semaphore counts events. Any process may post, and the
 /// kernel returns nothing when a process exits.

@@ -83,7 +83,7 @@ impl Drop for Channel {
 }
 
 fn stopped(stop: Stop) -> Error {
-    Call::Futex.failed(stop.into())
+    Call::Channel.failed(stop.into())
 }
 
 impl Channel {
@@ -148,7 +148,7 @@ impl Channel {
         let (message, length) = self.peek(timeout_ms)?;
         if length > buffer.len() {
             self.cancel();
-            return Err(Call::Arguments.failed(Errno::EMSGSIZE));
+            return Err(Call::Channel.failed(Errno::EMSGSIZE));
         }
         // SAFETY: that many bytes are mapped; no reference into shared memory exists.
         unsafe {

@@ -1,10 +1,9 @@
-//! Layer 1: the five functions of a hand-written `comm.c`, where their key comes from, and their
-//! aids.
+//! Layer 1: the five functions of a hand-written `comm.c`, their key, and their aids.
 //!
-//! The key is made by `ftok(3)` at each call, from the path and the project id that the environment
-//! names (`COMM_PATH_NAME`, `COMM_PROJ_ID`), else from what the program [chose](choose_key), else
-//! from [`DEFAULT_PATH`] and [`DEFAULT_ID`]; where nobody chose the path and it does not exist, from
-//! the id alone. The environment is read once, at the first call that asks for it.
+//! `ftok(3)` computes the key at each call, from the path and the project id in the environment
+//! (`COMM_PATH_NAME`, `COMM_PROJ_ID`), else from the program's [own choice](choose_key), else from
+//! [`DEFAULT_PATH`] and [`DEFAULT_ID`]. If nobody chose the path and it does not exist, the key comes from
+//! the id alone. The environment is read once, at the first call that needs it.
 //!
 //! ```
 //! use shmcomm::comm;
@@ -17,33 +16,34 @@
 //! }
 //! ```
 
-use core::ffi::c_int;
+use core::ffi::{c_int, c_void};
 
 use crate::deadline::Deadline;
 use crate::environment::{self, Settings};
 use crate::error::{Call, Errno, Error};
 use crate::explain::{self, Attempt};
 use crate::key::Key;
-use crate::{stale, sys, sysv};
+use crate::{stale, sys};
 
-pub use crate::environment::{DEFAULT_ID, DEFAULT_PATH, choose_key};
-pub use crate::sysv::{attach, detach, remove as destroy};
+pub use crate::environment::choose_key;
+pub use crate::key::{DEFAULT_ID, DEFAULT_PATH};
+pub use crate::sys::{shmctl_rmid as destroy, shmdt as detach};
 
-/// The low 24 bits of the key where there is no default path to make it from: "tmp".
+/// The low 24 bits of the key if the default path does not exist: "tmp".
 const FALLBACK: c_int = 0x0074_6d70;
 
-/// How often a waiting [`get`] looks again.
+/// Time between two looks of a waiting [`get`].
 const LOOK_AGAIN_NS: i64 = 5_000_000;
 
-/// Makes the segment of this program's key, `size` bytes, for everybody to read and write (0666) or
+/// Creates the segment of this program's key, `size` bytes, for everybody to read and write (0666) or
 /// with the mode of `COMM_MODE`.
 ///
-/// With `COMM_RECLAIM=1` it takes the place of one that is provably left over.
+/// With `COMM_RECLAIM=1` it replaces a stale segment.
 #[inline]
 pub fn create(size: usize) -> Result<c_int, Error> {
     let settings = environment::settings();
     let key = key(settings)?;
-    match sysv::get(key, size, settings.creation()) {
+    match sys::shmget(key.raw(), size, settings.creation()) {
         Err(error) if settings.reclaim() => create_again(settings, key, size, error),
         result => result,
     }
@@ -51,12 +51,12 @@ pub fn create(size: usize) -> Result<c_int, Error> {
 
 /// The segment of this program's key.
 ///
-/// With `COMM_WAIT_MS` set, it waits up to so many milliseconds for it to appear.
+/// With `COMM_WAIT_MS`, it waits up to this number of milliseconds for the segment to appear.
 #[inline]
 pub fn get() -> Result<c_int, Error> {
     let settings = environment::settings();
     let found = match key(settings) {
-        Ok(key) => sysv::get(key, 0, sysv::CREATE),
+        Ok(key) => sys::shmget(key.raw(), 0, libc::IPC_CREAT),
         Err(error) => Err(error),
     };
     match found {
@@ -66,19 +66,25 @@ pub fn get() -> Result<c_int, Error> {
     }
 }
 
+/// Attaches the segment, writable, at an address of the kernel's choice.
+#[inline]
+pub fn attach(id: c_int) -> Result<*mut c_void, Error> {
+    sys::shmat(id, 0)
+}
+
 /// Reports a failure as `comm.c` does, by `perror(3)` except for attach and detach; with
-/// `COMM_EXPLAIN=1` explains it in one more line on stderr. Leaves `errno` at the failure's.
+/// `COMM_EXPLAIN=1` explains it in one more line on stderr. `errno` is the failure's afterwards.
 #[cold]
 #[inline(never)]
 pub fn report(error: Error, attempt: Attempt) {
     if !matches!(attempt, Attempt::Attach(_) | Attempt::Detach(_)) {
-        sys::perror(error.call(), error.errno());
+        sys::perror(error);
     }
     let settings = environment::settings();
     if settings.explain() {
         explain::print(attempt, error, key(settings).ok(), settings.path());
     }
-    sys::set_errno(error.errno());
+    error.errno.set();
 }
 
 #[inline]
@@ -105,9 +111,9 @@ fn create_again(settings: Settings, key: Key, size: usize, error: Error) -> Resu
     if error.errno() != Errno::EEXIST {
         return Err(error);
     }
-    match sysv::get(key, 0, 0) {
-        Ok(id) if !stale::clear(id) => Err(error),
-        _ => sysv::get(key, size, settings.creation()),
+    match sys::shmget(key.raw(), 0, 0) {
+        Ok(id) if !stale::remove_stale(id) => Err(error),
+        _ => sys::shmget(key.raw(), size, settings.creation()),
     }
 }
 
@@ -117,7 +123,7 @@ fn get_later(settings: Settings, mut error: Error) -> Result<c_int, Error> {
     let deadline = Deadline::after_ms(settings.wait_ms());
     while is_absent(error) && !deadline.has_passed() {
         sys::sleep_ns(deadline.remaining_at_most(LOOK_AGAIN_NS));
-        match key(settings).and_then(|key| sysv::get(key, 0, sysv::CREATE)) {
+        match key(settings).and_then(|key| sys::shmget(key.raw(), 0, libc::IPC_CREAT)) {
             Err(again) => error = again,
             found => return found,
         }
@@ -125,7 +131,7 @@ fn get_later(settings: Settings, mut error: Error) -> Result<c_int, Error> {
     Err(error)
 }
 
-/// Whether the segment, or the path that its key is made from, may still come.
+/// Whether the segment, or the path of its key, may still appear.
 fn is_absent(error: Error) -> bool {
     match error.call() {
         Call::Ftok => error.errno() == Errno::ENOENT,

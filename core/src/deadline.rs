@@ -4,12 +4,12 @@ use core::ffi::c_int;
 
 use crate::sys;
 
-/// A time in nanoseconds; `None` never comes.
+/// A time in nanoseconds; `None` for never.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Deadline(Option<i64>);
 
 impl Deadline {
-    /// So many milliseconds from now, as `poll(2)` takes them: negative for never, 0 for at once.
+    /// This number of milliseconds from now, same as for `poll(2)`: negative for never, 0 for at once.
     pub fn after_ms(timeout_ms: c_int) -> Self {
         Self(match timeout_ms {
             ..0 => None,
@@ -21,12 +21,12 @@ impl Deadline {
         })
     }
 
-    /// So many nanoseconds from now.
+    /// This number of nanoseconds from now.
     pub fn after_ns(nanoseconds: i64) -> Self {
         Self(Some(sys::monotonic_clock_ns().saturating_add(nanoseconds)))
     }
 
-    /// Whichever comes first.
+    /// The earlier of the two.
     pub fn or_earlier(self, other: Self) -> Self {
         Self(match (self.0, other.0) {
             (Some(one), Some(other)) => Some(one.min(other)),
@@ -39,7 +39,7 @@ impl Deadline {
         self.0
     }
 
-    /// How long until then; 0 when it has come.
+    /// The time until then; 0 once it has passed.
     pub fn remaining_ns(self) -> Option<i64> {
         match self.0 {
             None | Some(0) => self.0,
@@ -47,13 +47,13 @@ impl Deadline {
         }
     }
 
-    /// How long until then, or at most so many nanoseconds.
-    pub fn remaining_at_most(self, most: i64) -> i64 {
+    /// The time until then, `max` at most.
+    pub fn remaining_at_most(self, max: i64) -> i64 {
         self.remaining_ns()
-            .map_or(most, |remaining| remaining.min(most))
+            .map_or(max, |remaining| remaining.min(max))
     }
 
-    /// Whether it has come.
+    /// Whether it has passed.
     pub fn has_passed(self) -> bool {
         self.remaining_ns() == Some(0)
     }

@@ -13,7 +13,7 @@ use core::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use crate::error::{Call, Errno, Error};
 use crate::fork::{Process, Registered};
 use crate::stale;
-use crate::sys::{self, ByteLock, Descriptor};
+use crate::sys::{self, Descriptor, Lock};
 
 /// One of the two ends of a channel.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -63,7 +63,7 @@ impl Drop for Endpoint {
     fn drop(&mut self) {
         // A child that was forked a moment ago may not have closed the file yet.
         if !self.is_inherited() {
-            sys::unlock_bytes(self.file());
+            sys::fcntl_unlck(self.file());
         }
     }
 }
@@ -86,16 +86,17 @@ impl Endpoint {
         let mut naps = 0..MAX_NAPS;
         let slot = loop {
             match lock_end(file.file(), side, shared) {
-                Err(Errno::EBUSY)
-                    if stale::process_has_ended(last_holder.load(Relaxed) as i32)
+                Err(error)
+                    if error.errno == Errno::EBUSY
+                        && stale::process_has_exited(last_holder.load(Relaxed) as i32)
                         && naps.next().is_some() =>
                 {
                     sys::sleep_ms(1);
                 }
-                result => break Call::Fcntl.of(result)?,
+                locked => break locked?,
             }
         };
-        last_holder.store(sys::pid() as u32, Relaxed);
+        last_holder.store(sys::getpid() as u32, Relaxed);
         Ok(Self {
             owner: match shared {
                 true => Process::NOBODY,
@@ -140,8 +141,7 @@ impl Endpoint {
 
     /// Whether anybody holds this end or the other.
     pub fn is_held(&self, side: Side) -> bool {
-        // If the kernel does not say, somebody may.
-        side == self.side || sys::is_byte_locked(self.file(), side.byte()).unwrap_or(true)
+        side == self.side || sys::fcntl_getlk(self.file(), side.byte())
     }
 
     /// Whether the one who shares this end by this slot is alive.
@@ -149,7 +149,7 @@ impl Endpoint {
         // Other slots nobody has; their bytes are something else's.
         (1..=SLOTS).contains(&slot)
             && slot != self.slot
-            && sys::is_byte_locked(self.file(), self.side.slot_byte(slot)).unwrap_or(true)
+            && sys::fcntl_getlk(self.file(), self.side.slot_byte(slot))
     }
 
     /// Whether this is a child of the process that claimed the end: it has lost it.
@@ -160,22 +160,22 @@ impl Endpoint {
 
 /// Takes the locks that are an end, and says which slot: 0 for an end that is not shared. EBUSY where
 /// somebody else has it.
-fn lock_end(file: &Descriptor, side: Side, shared: bool) -> Result<u32, Errno> {
-    let lock = |byte, kind| {
-        sys::lock_byte(file, byte, kind).map_err(|errno| match errno {
-            Errno::EAGAIN | Errno::EACCES => Errno::EBUSY,
-            errno => errno,
+fn lock_end(file: &Descriptor, side: Side, shared: bool) -> Result<u32, Error> {
+    let lock = |byte, lock| {
+        sys::fcntl_setlk(file, byte, lock).map_err(|error| match error.errno {
+            Errno::EAGAIN | Errno::EACCES => Call::Channel.failed(Errno::EBUSY),
+            _ => error,
         })
     };
     if !shared {
-        return lock(side.byte(), ByteLock::Exclusive).map(|()| 0);
+        return lock(side.byte(), Lock::Exclusive).map(|()| 0);
     }
-    lock(side.byte(), ByteLock::Shared)?;
+    lock(side.byte(), Lock::Shared)?;
     for slot in 1..=SLOTS {
-        match lock(side.slot_byte(slot), ByteLock::Exclusive) {
-            Err(Errno::EBUSY) => {}
-            result => return result.map(|()| slot),
+        match lock(side.slot_byte(slot), Lock::Exclusive) {
+            Err(error) if error.errno == Errno::EBUSY => {}
+            locked => return locked.map(|()| slot),
         }
     }
-    Err(Errno::EBUSY)
+    Err(Call::Channel.failed(Errno::EBUSY))
 }

@@ -1,8 +1,8 @@
-//! What a process is set to: by its environment, by its own macros, by default. Found out at the
-//! first call that asks, and never again.
+//! The settings of a process: from its environment, its own macros, or by default. The first call that
+//! asks determines them, for good.
 //!
-//! Several threads may ask first at the same time, also from a signal handler or in a forked child.
-//! None waits for another: each finds the same and stores the same.
+//! Several threads may ask first at the same time, even from a signal handler or in a forked child.
+//! None waits for another: each determines the same and stores the same.
 
 use core::ffi::{CStr, c_int};
 use core::sync::atomic::{
@@ -10,42 +10,39 @@ use core::sync::atomic::{
     Ordering::{Acquire, Relaxed, Release},
 };
 
+use crate::key::{DEFAULT_ID, DEFAULT_PATH};
 use crate::sys::{self, SharedPath};
 use crate::text::{Text, parse_number};
 
-/// The path that `ftok(3)` is asked about where nobody chose another.
-pub const DEFAULT_PATH: &CStr = c"/temp";
-/// The project id where nobody chose another; `ftok(3)` takes its low 8 bits.
-pub const DEFAULT_ID: c_int = 0x6666;
 /// The longest path that the system takes.
-const LONGEST_PATH: u32 = libc::PATH_MAX as u32 - 1;
+const MAX_PATH: u32 = libc::PATH_MAX as u32 - 1;
 /// The greatest value of a number in the environment.
-const MOST: u32 = c_int::MAX as u32;
+const MAX_NUMBER: u32 = c_int::MAX as u32;
 /// All permission bits.
-const MOST_MODE: u32 = 0o777;
-/// The mode of a new segment where nobody chose another.
+const MAX_MODE: u32 = 0o777;
+/// The mode of a new segment, unless `COMM_MODE` sets another.
 const DEFAULT_MODE: u32 = 0o666;
 
-/// The path in force: valid once [`SETTINGS`] is known, and never changed after.
+/// The path in force: valid once [`SETTINGS`] is known, and never changed afterwards.
 static PATH: SharedPath = SharedPath::new();
 
-/// All else that is in force.
+/// All other settings in force.
 ///
 /// | value | written by | means |
 /// |---|---|---|
-/// | 0 | nobody | not known yet |
-/// | else | whoever asks first, release, after [`PATH`] | a [`Settings`], for good |
+/// | 0 | nobody | not determined yet |
+/// | else | the first caller, release, after [`PATH`] | [`Settings`], for good |
 static SETTINGS: AtomicU64 = AtomicU64::new(0);
 
-/// What the program itself chose.
+/// The choice of the program itself.
 ///
 /// | value | written by | means |
 /// |---|---|---|
 /// | [`NOT_CHOSEN`] | nobody | the program leaves it at the default |
 /// | [`CHOOSING`] | the first to choose, from `NOT_CHOSEN` | `PROGRAM_PATH` is being written |
-/// | [`ID_CHOSEN`] + id | the same, release | the id is chosen |
-/// | [`PATH_CHOSEN`] + id | the same, release, after `PROGRAM_PATH` | both are chosen |
-/// | [`TOO_LATE`] | whoever asks first, from the first two | nobody chose in time, for good |
+/// | [`ID_CHOSEN`] + id | the same thread, release | the id is chosen |
+/// | [`PATH_CHOSEN`] + id | the same thread, release, after `PROGRAM_PATH` | both are chosen |
+/// | [`TOO_LATE`] | the first caller, from the first two | nobody chose in time, for good |
 static PROGRAM: AtomicU32 = AtomicU32::new(NOT_CHOSEN);
 static PROGRAM_PATH: SharedPath = SharedPath::new();
 
@@ -55,12 +52,12 @@ const ID_CHOSEN: u32 = 2 << 8;
 const PATH_CHOSEN: u32 = 3 << 8;
 const TOO_LATE: u32 = 4 << 8;
 
-/// Whether somebody has reported, or is about to, what the environment has that cannot be used.
+/// Whether a thread has reported the unusable variables, or is about to.
 static REPORTED: AtomicBool = AtomicBool::new(false);
 
-/// The settings in one word: the id in its low 8 bits, then these, the wait in 32 bits from
-/// [`WAIT`], and [`Self::creation`] from [`CREATION`]. What a call needs each time takes one
-/// instruction at either end of the word.
+/// The settings in one word: the id in its low 8 bits, then the flags below, the wait in 32 bits from
+/// [`WAIT`], and [`Self::creation`] from [`CREATION`]. Both ends of the word take one instruction each:
+/// every call needs them.
 #[derive(Clone, Copy)]
 pub struct Settings(u64);
 
@@ -72,19 +69,19 @@ const WAIT: u32 = 16;
 const CREATION: u32 = 53;
 
 impl Settings {
-    /// The path to make the key from.
+    /// The path of the key.
     #[inline]
     pub fn path(self) -> &'static SharedPath {
         &PATH
     }
 
-    /// The project id to make the key from, its low 8 bits.
+    /// The low 8 bits of the key's project id.
     #[inline]
     pub fn id(self) -> c_int {
         c_int::from(self.0 as u8)
     }
 
-    /// How a segment is created: the flags of `shmget(2)`, with the mode of `COMM_MODE` or 0666.
+    /// The flags of `shmget(2)` that create a segment, with the mode of `COMM_MODE` or 0666.
     #[inline]
     pub fn creation(self) -> c_int {
         (self.0 >> CREATION) as c_int
@@ -115,13 +112,13 @@ impl Settings {
 #[inline]
 pub fn settings() -> Settings {
     match SETTINGS.load(Acquire) {
-        0 => find_out(),
+        0 => determine(),
         known => Settings(known),
     }
 }
 
-/// Takes the path (`None`: the default one) and the project id that the program itself chose. Only
-/// the first choice counts, and only before the first call that needs a key.
+/// Chooses the path (`None`: the default one) and the project id, as a program's macros do. Only the
+/// first choice counts, and only before the first call that needs a key.
 pub fn choose_key(path: Option<&CStr>, id: c_int) {
     if PROGRAM
         .compare_exchange(NOT_CHOSEN, CHOOSING, Relaxed, Relaxed)
@@ -136,15 +133,15 @@ pub fn choose_key(path: Option<&CStr>, id: c_int) {
         }
         None => ID_CHOSEN,
     };
-    // Unless somebody has asked meanwhile.
+    // Too late if another thread has asked meanwhile.
     let chosen = chosen | u32::from(id as u8);
     let _ = PROGRAM.compare_exchange(CHOOSING, chosen, Release, Relaxed);
 }
 
 #[cold]
 #[inline(never)]
-fn find_out() -> Settings {
-    // From here on nobody chooses any more, so that all who ask find the same.
+fn determine() -> Settings {
+    // Nobody can choose from here on, so all callers determine the same.
     let too_late = |program| (program < ID_CHOSEN).then_some(TOO_LATE);
     let program = match PROGRAM.fetch_update(Acquire, Acquire, too_late) {
         Ok(_) => TOO_LATE,
@@ -157,14 +154,14 @@ fn find_out() -> Settings {
     };
 
     let report = !REPORTED.swap(true, Relaxed);
-    let path = read(c"COMM_PATH_NAME", LONGEST_PATH, report, |path, longest| {
+    let path = read(c"COMM_PATH_NAME", MAX_PATH, report, |path, max| {
         let path = path.to_bytes();
-        let usable = !path.is_empty() && path.len() <= longest as usize;
+        let usable = !path.is_empty() && path.len() <= max as usize;
         usable.then(|| PATH.store(path.iter().copied()))
     });
-    let id = read(c"COMM_PROJ_ID", MOST, report, number);
-    let wait = read(c"COMM_WAIT_MS", MOST, report, number);
-    let mode = read(c"COMM_MODE", MOST_MODE, report, octal);
+    let id = read(c"COMM_PROJ_ID", MAX_NUMBER, report, number);
+    let wait = read(c"COMM_WAIT_MS", MAX_NUMBER, report, number);
+    let mode = read(c"COMM_MODE", MAX_MODE, report, octal);
     let reclaim = read(c"COMM_RECLAIM", 1, report, number);
     let explain = read(c"COMM_EXPLAIN", 1, report, number);
 
@@ -192,15 +189,15 @@ fn find_out() -> Settings {
     Settings(word)
 }
 
-/// The value of a variable; `None` where it is not set, and, after a line on stderr if `report`,
-/// where it is not a number or a path within the limit.
+/// The value of a variable; `None` if it is not set, or is not a number or a path within the limit. If
+/// `report`, a line on stderr tells the latter.
 fn read<T>(
     name: &CStr,
     limit: u32,
     report: bool,
     parse: impl FnOnce(&CStr, u32) -> Option<T>,
 ) -> Option<T> {
-    sys::with_variable(name, |value| {
+    sys::secure_getenv(name, |value| {
         let parsed = parse(value, limit);
         if report && parsed.is_none() {
             report_ignored(name, value, limit);
@@ -217,34 +214,34 @@ fn report_ignored(name: &CStr, value: &CStr, limit: u32) {
     text.text("shmcomm: ");
     text.bytes(name.to_bytes());
     text.text("=\"");
-    // Cut, so that the rest of the line has room.
+    // Cut, to leave room for the rest of the line.
     let value = value.to_bytes();
     text.bytes(value.get(..libc::PATH_MAX as usize).unwrap_or(value));
     text.text(match limit {
-        LONGEST_PATH => "\" is ignored: it is not a path of 1 to ",
-        MOST_MODE => "\" is ignored: it is not an octal number from 0 to ",
+        MAX_PATH => "\" is ignored: it is not a path of 1 to ",
+        MAX_MODE => "\" is ignored: it is not an octal number from 0 to ",
         _ => "\" is ignored: it is not a number from 0 to ",
     });
     match limit {
-        MOST_MODE => text.octal(limit.into(), 4),
+        MAX_MODE => text.octal(limit.into(), 4),
         _ => text.signed(limit.into()),
     }
     text.print_line();
 }
 
 /// A number without a sign, decimal or after `0x`.
-fn number(text: &CStr, most: u32) -> Option<u32> {
+fn number(text: &CStr, max: u32) -> Option<u32> {
     let text = text.to_bytes();
     let number = match text {
         [b'0', b'x' | b'X', digits @ ..] => parse_number(digits, 16),
         digits => parse_number(digits, 10),
     };
-    number.filter(|number| *number <= most)
+    number.filter(|number| *number <= max)
 }
 
-/// A number in base 8, with or without zeros before it, as `chmod(1)` takes it.
-fn octal(text: &CStr, most: u32) -> Option<u32> {
-    parse_number(text.to_bytes(), 8).filter(|number| *number <= most)
+/// A number in base 8, with or without leading zeros, same as for `chmod(1)`.
+fn octal(text: &CStr, max: u32) -> Option<u32> {
+    parse_number(text.to_bytes(), 8).filter(|number| *number <= max)
 }
 
 #[cfg(test)]
@@ -257,7 +254,7 @@ mod tests {
             (c"0", Some(0)),
             (c"26214", Some(0x6666)),
             (c"0x6666", Some(0x6666)),
-            (c"0X7fffffff", Some(MOST)),
+            (c"0X7fffffff", Some(MAX_NUMBER)),
             (c"2147483648", None),
             (c"4294967296", None),
             (c"", None),
@@ -266,7 +263,7 @@ mod tests {
             (c"1e3", None),
             (c"\xff", None),
         ] {
-            assert_eq!(number(text, MOST), value, "{text:?}");
+            assert_eq!(number(text, MAX_NUMBER), value, "{text:?}");
         }
         assert_eq!(number(c"2", 1), None);
     }
@@ -286,7 +283,7 @@ mod tests {
             (c"-1", None),
             (c"", None),
         ] {
-            assert_eq!(octal(text, MOST_MODE), mode, "{text:?}");
+            assert_eq!(octal(text, MAX_MODE), mode, "{text:?}");
         }
     }
 
@@ -301,7 +298,10 @@ mod tests {
         let all = (true, true, true);
         assert_eq!(settings(KNOWN), (0, 0, 0, none));
         assert_eq!(settings(0xff), (0xff, 0, 0, none));
-        assert_eq!(settings(u64::from(MOST) << WAIT), (0, c_int::MAX, 0, none));
+        assert_eq!(
+            settings(u64::from(MAX_NUMBER) << WAIT),
+            (0, c_int::MAX, 0, none)
+        );
         assert_eq!(settings(0o3777 << CREATION), (0, 0, 0o3777, none));
         let flags = PATH_IS_DEFAULT | RECLAIM | EXPLAIN;
         assert_eq!(settings(flags), (0, 0, 0, all));

@@ -1,78 +1,69 @@
-//! The error of every call: which system call failed, and with which `errno`.
+//! The error of every call: which call failed, and with which `errno`.
 
 use core::ffi::{CStr, c_int};
 use core::fmt;
 
-use crate::sys;
-
-/// A value of `errno`, as the system gave it.
+/// A value of `errno`.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Errno(c_int);
 
 impl Errno {
     /// Permission denied by the mode bits.
     pub const EACCES: Self = Self(libc::EACCES);
-    /// Not now, and the call does not wait.
+    /// The call would have to wait.
     pub const EAGAIN: Self = Self(libc::EAGAIN);
-    /// Shared memory holds what nobody can have written.
+    /// A channel holds a value that no sender or receiver stores.
     pub const EBADMSG: Self = Self(libc::EBADMSG);
-    /// Somebody is about to remove it, or uses it.
+    /// Another process uses it, or is about to remove it.
     pub const EBUSY: Self = Self(libc::EBUSY);
-    /// The calling thread has the lock already.
+    /// The calling thread already holds the lock.
     pub const EDEADLK: Self = Self(libc::EDEADLK);
     /// The name is taken.
     pub const EEXIST: Self = Self(libc::EEXIST);
-    /// Removed while it was in use.
+    /// It was removed while in use.
     pub const EIDRM: Self = Self(libc::EIDRM);
-    /// A signal came.
+    /// A signal handler ran.
     pub const EINTR: Self = Self(libc::EINTR);
-    /// An argument is out of its range, or what it names does not exist.
+    /// An argument is out of its range, or names nothing.
     pub const EINVAL: Self = Self(libc::EINVAL);
     /// A path has too many symbolic links.
     pub const ELOOP: Self = Self(libc::ELOOP);
-    /// A message is larger than the channel ever takes.
+    /// A message is larger than the channel can hold, or than the buffer.
     pub const EMSGSIZE: Self = Self(libc::EMSGSIZE);
     /// A path is too long.
     pub const ENAMETOOLONG: Self = Self(libc::ENAMETOOLONG);
-    /// It is a directory, or an old kernel without unnamed files.
+    /// It is a directory, or an old kernel has no files without a name.
     pub const EISDIR: Self = Self(libc::EISDIR);
     /// The system has no such call, or a sandbox refuses it.
     pub const ENOSYS: Self = Self(libc::ENOSYS);
     /// Two paths are on different mounts.
     pub const EXDEV: Self = Self(libc::EXDEV);
-    /// Nothing of that name.
+    /// Nothing has that name.
     pub const ENOENT: Self = Self(libc::ENOENT);
     /// Not enough memory or address space.
     pub const ENOMEM: Self = Self(libc::ENOMEM);
-    /// A limit of the system, or the memory behind a file system, is used up.
+    /// A limit of the system is reached, or a file system is full.
     pub const ENOSPC: Self = Self(libc::ENOSPC);
-    /// A part of a path is not a directory.
-    pub const ENOTDIR: Self = Self(libc::ENOTDIR);
     /// The file system, or this environment, cannot do that.
     pub const EOPNOTSUPP: Self = Self(libc::EOPNOTSUPP);
-    /// The other end of a channel is gone.
+    /// The peer has closed its end of a channel, or died.
     pub const EPIPE: Self = Self(libc::EPIPE);
-    /// Too many open.
+    /// Too many open files.
     pub const EMFILE: Self = Self(libc::EMFILE);
-    /// Only the owner may do that.
+    /// The caller may not do that.
     pub const EPERM: Self = Self(libc::EPERM);
     /// A value would leave its range.
     pub const ERANGE: Self = Self(libc::ERANGE);
     /// No such process.
     pub const ESRCH: Self = Self(libc::ESRCH);
-    /// The time is over.
+    /// The timeout has passed.
     pub const ETIMEDOUT: Self = Self(libc::ETIMEDOUT);
-    /// Somebody holds a lock; it would have to wait.
+    /// Another process holds a lock that excludes this one.
     pub const EWOULDBLOCK: Self = Self(libc::EWOULDBLOCK);
 
-    /// Takes a value of `errno` as it is, known or not.
+    /// Any value of `errno`.
     pub const fn from_raw(errno: c_int) -> Self {
         Self(errno)
-    }
-
-    /// Makes it the `errno` of this thread.
-    pub fn set(self) {
-        sys::set_errno(self);
     }
 
     /// The value as C knows it.
@@ -81,23 +72,12 @@ impl Errno {
     }
 }
 
-/// The system's own description, as `strerror(3)` gives it.
-impl fmt::Display for Errno {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut text = [0; 128];
-        match sys::strerror(*self, &mut text) {
-            Some(text) => f.write_str(text),
-            None => write!(f, "errno {}", self.0),
-        }
-    }
-}
-
 impl core::error::Error for Errno {}
 
 /// Each call, with its name.
 macro_rules! calls {
     ($($(#[$doc:meta])* $call:ident = $name:literal,)*) => {
-        /// The system call that failed.
+        /// The call that failed.
         #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
         #[non_exhaustive]
         pub enum Call {
@@ -105,7 +85,7 @@ macro_rules! calls {
         }
 
         impl Call {
-            /// Its name, as `perror(3)` takes it.
+            /// Its name, for `perror(3)`.
             pub const fn name(self) -> &'static CStr {
                 match self {
                     $(Self::$call => $name,)*
@@ -126,23 +106,25 @@ calls! {
     Shmdt = c"shmdt",
     /// `shmctl(2)`
     Shmctl = c"shmctl",
-    /// No call: an argument is refused.
+    /// No system call: the library refuses an argument.
     Arguments = c"arguments",
-    /// `open(2)`, also of an unnamed file
+    /// No system call: a channel determines the error from what is in it.
+    Channel = c"channel",
+    /// `open(2)`
     Open = c"open",
     /// `memfd_create(2)`
     MemfdCreate = c"memfd_create",
-    /// `fallocate(2)`
-    Fallocate = c"fallocate",
+    /// `posix_fallocate(3)`
+    PosixFallocate = c"posix_fallocate",
     /// `ftruncate(2)`
     Ftruncate = c"ftruncate",
-    /// `linkat(2)`: giving an object its name
-    Link = c"linkat",
+    /// `linkat(2)`, `link(2)`
+    Linkat = c"linkat",
     /// `unlink(2)`
     Unlink = c"unlink",
-    /// `rename(2)`: moving a stale object aside
+    /// `rename(2)`, `renameat2(2)`
     Rename = c"rename",
-    /// `fstat(2)`
+    /// `fstat(2)`, `fstatat(2)`
     Fstat = c"fstat",
     /// `fchmod(2)`
     Fchmod = c"fchmod",
@@ -162,18 +144,16 @@ calls! {
     Munlock = c"munlock",
     /// `msync(2)`
     Msync = c"msync",
-    /// `malloc(3)`
-    Malloc = c"malloc",
-    /// `pthread_atfork(3)`: what children close
+    /// `pthread_atfork(3)`
     PthreadAtfork = c"pthread_atfork",
-    /// `fcntl(2)`: claiming an end of a channel
+    /// `fcntl(2)`
     Fcntl = c"fcntl",
     /// `futex(2)`
     Futex = c"futex",
     /// `semget(2)`
     Semget = c"semget",
-    /// `semop(2)`
-    Semop = c"semop",
+    /// `semtimedop(2)`
+    Semtimedop = c"semtimedop",
     /// `semctl(2)`
     Semctl = c"semctl",
 }
@@ -183,12 +163,6 @@ impl Call {
     pub const fn failed(self, errno: Errno) -> Error {
         Error { call: self, errno }
     }
-
-    /// Adds to a result which call it is of.
-    #[inline]
-    pub(crate) fn of<T>(self, result: Result<T, Errno>) -> Result<T, Error> {
-        result.map_err(|errno| self.failed(errno))
-    }
 }
 
 impl fmt::Display for Call {
@@ -197,17 +171,20 @@ impl fmt::Display for Call {
     }
 }
 
-/// A system call that failed, and why.
+/// A call that failed, and why.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, thiserror::Error)]
 #[error("{call}: {errno}")]
 pub struct Error {
-    call: Call,
-    errno: Errno,
+    pub(crate) call: Call,
+    pub(crate) errno: Errno,
 }
 
 impl Error {
-    /// An argument is refused.
+    /// The library refuses an argument.
     pub const INVALID: Self = Call::Arguments.failed(Errno::EINVAL);
+
+    /// Another process has created or removed the name meanwhile: the open starts again.
+    pub(crate) const RACED: Self = Call::Linkat.failed(Errno::EAGAIN);
 
     /// Which call failed.
     pub const fn call(&self) -> Call {
@@ -217,22 +194,5 @@ impl Error {
     /// The `errno` it failed with.
     pub const fn errno(&self) -> Errno {
         self.errno
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_error_prints_its_call_and_the_systems_description() {
-        let error = Call::Shmget.failed(Errno::EEXIST);
-        assert_eq!(error.to_string(), "shmget: File exists");
-    }
-
-    #[test]
-    fn an_unknown_errno_is_printed_too() {
-        let text = Errno::from_raw(99_999).to_string();
-        assert!(text.contains("99999"), "{text}");
     }
 }

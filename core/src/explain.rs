@@ -1,4 +1,4 @@
-//! What a failure means, in the terms of the person who reads it, and what to do about it.
+//! What a failure means, in the reader's terms, and what to do about it.
 
 use core::ffi::{c_int, c_void};
 
@@ -10,7 +10,7 @@ use crate::sys::{self, SharedPath};
 use crate::sysv;
 use crate::text::Text;
 
-/// A call of layer 1, with what it was called with.
+/// A call of layer 1, with its argument.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Attempt {
     /// `create_shm` with a size in bytes, as the caller gave it.
@@ -25,10 +25,10 @@ pub enum Attempt {
     Destroy(c_int),
 }
 
-/// Prints one line about a failure to stderr; `key` and `path` are those of this process. Looks at
-/// what is there now.
+/// Prints one line about a failure to stderr, with facts that it determines now; `key` and `path` are
+/// those of this process.
 #[inline(never)] // Its stack must not be in use during perror(3), which needs much.
-pub fn print(attempt: Attempt, error: Error, key: Option<Key>, path: &SharedPath) {
+pub(crate) fn print(attempt: Attempt, error: Error, key: Option<Key>, path: &SharedPath) {
     let (name, argument) = match attempt {
         Attempt::Create(size) => ("create_shm", size.into()),
         Attempt::Get => ("get_shm", 0),
@@ -38,7 +38,7 @@ pub fn print(attempt: Attempt, error: Error, key: Option<Key>, path: &SharedPath
     };
     let id = match (attempt, key) {
         (Attempt::Attach(id) | Attempt::Destroy(id), _) => id,
-        (_, Some(key)) => sysv::get(key, 0, 0).unwrap_or(-1),
+        (_, Some(key)) => sys::shmget(key.raw(), 0, 0).unwrap_or(-1),
         (_, None) => -1,
     };
     let facts = Facts {
@@ -57,20 +57,20 @@ pub fn print(attempt: Attempt, error: Error, key: Option<Key>, path: &SharedPath
     text.print_line();
 }
 
-/// All that an explanation may speak of.
+/// The facts for an explanation.
 struct Facts<'a> {
     error: Error,
-    /// What the function was called with: a size, an id, or an address.
+    /// The argument: a size, an id, or an address.
     argument: i64,
     path: &'a SharedPath,
     key: libc::key_t,
-    /// The segment of that id or else of the key; -1 where there is none.
+    /// The segment of that id or of the key; -1 if there is none.
     id: c_int,
     info: Result<Info, Error>,
 }
 
 impl Facts<'_> {
-    /// What the failure means; [`Self::expand`] knows what `%` and a letter stand for.
+    /// What the failure means; [`Self::fact`] expands `%` and a letter.
     fn meaning(&self, attempt: Attempt) -> &'static str {
         match (self.error.call(), self.error.errno(), attempt) {
             (Call::Ftok, Errno::ENOENT, _) => {
@@ -165,7 +165,7 @@ impl Facts<'_> {
             (Some(b'z'), _) => self.argument,
             (Some(b'e'), _) => self.error.errno().raw().into(),
             (Some(b'i'), _) => self.id.into(),
-            (Some(b'u'), _) => sys::effective_uid().into(),
+            (Some(b'u'), _) => sys::geteuid().into(),
             (Some(b's'), Ok(info)) => info.size as i64,
             (Some(b'o'), Ok(info)) => info.uid.into(),
             (Some(b'c'), Ok(info)) => info.creator_pid.into(),
@@ -176,7 +176,7 @@ impl Facts<'_> {
         text.signed(number);
     }
 
-    /// The path, and for a relative one the directory that it was looked up in.
+    /// The path, and for a relative one the current directory.
     #[inline(never)] // Its stack is used for a moment only.
     fn path(&self, text: &mut Text) {
         text.push(b'"');
@@ -185,7 +185,7 @@ impl Facts<'_> {
         if self.path.bytes().next() == Some(b'/') {
             return;
         }
-        match sys::current_directory(&mut [0; sys::DIRECTORY_SIZE]) {
+        match sys::getcwd(&mut [0; sys::DIRECTORY_SIZE]) {
             Some(directory) => {
                 text.text(" in the directory \"");
                 text.bytes(directory.to_bytes());

@@ -94,13 +94,12 @@ fn completed_forks() -> Option<u32> {
 fn prepare() -> Result<(), Error> {
     // Twice does no harm.
     if PREPARED.load(Acquire) == 0 {
-        let handlers = sys::at_fork(begin_fork, end_fork, close_registered);
-        Call::PthreadAtfork.of(handlers)?;
+        sys::pthread_atfork(begin_fork, end_fork, close_registered)?;
         let page = (&raw const PAGE).cast_mut().cast();
         if let Some(page) = core::ptr::NonNull::new(page) {
             // SAFETY: nothing else lies on this page, and a child expects it to be empty. Kernels
             // before 4.14 refuse, and leave it to the handler.
-            let _ = unsafe { sys::advise(page, size_of::<Page>(), Advice::EmptyInChildren) };
+            let _ = unsafe { sys::madvise(page, size_of::<Page>(), Advice::WipeOnFork) };
         }
         PREPARED.store(1, Release);
     }

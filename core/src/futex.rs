@@ -19,7 +19,7 @@ use core::ffi::c_int;
 use core::sync::atomic::AtomicU32;
 
 use crate::deadline::Deadline;
-use crate::error::{Call, Errno, Error};
+use crate::error::{Errno, Error};
 use crate::sys;
 
 /// Sleeps while the word is as expected: until somebody wakes, or for so many milliseconds (-1 for
@@ -31,21 +31,21 @@ pub fn wait(word: &AtomicU32, expected: u32, timeout_ms: c_int) -> Result<(), Er
 /// As [`wait`], by an address that the kernel checks: EFAULT where there is no memory, EINVAL where
 /// no word may lie.
 pub fn wait_at(word: *const u32, expected: u32, timeout_ms: c_int) -> Result<(), Error> {
-    Call::Futex.of(wait_until(word, expected, Deadline::after_ms(timeout_ms)))
+    wait_until(word, expected, Deadline::after_ms(timeout_ms))
 }
 
-pub(crate) fn wait_until(word: *const u32, expected: u32, deadline: Deadline) -> Result<(), Errno> {
+pub(crate) fn wait_until(word: *const u32, expected: u32, deadline: Deadline) -> Result<(), Error> {
     loop {
         match sys::futex_wait(word, expected, deadline.at_ns()) {
-            Err(Errno::EINTR) => {}
-            Err(Errno::EWOULDBLOCK) => return Ok(()),
+            Err(error) if error.errno == Errno::EINTR => {}
+            Err(error) if error.errno == Errno::EWOULDBLOCK => return Ok(()),
             result => return result,
         }
     }
 }
 
 /// Sleeps once while the word is as expected: ETIMEDOUT after so many nanoseconds.
-pub(crate) fn sleep(word: &AtomicU32, expected: u32, nanoseconds: i64) -> Result<(), Errno> {
+pub(crate) fn sleep(word: &AtomicU32, expected: u32, nanoseconds: i64) -> Result<(), Error> {
     let until = sys::monotonic_clock_ns().saturating_add(nanoseconds);
     sys::futex_wait(word.as_ptr(), expected, Some(until))
 }
@@ -61,7 +61,7 @@ pub fn wake_at(word: *const u32, how_many: c_int) -> Result<c_int, Error> {
         ..0 => Err(Error::INVALID),
         // The kernel wakes one.
         0 => Ok(0),
-        _ => Call::Futex.of(sys::futex_wake(word, how_many)),
+        _ => sys::futex_wake(word, how_many),
     }
 }
 

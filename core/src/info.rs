@@ -1,11 +1,11 @@
-//! What the system knows about a segment.
+//! What the kernel knows about a segment.
 
 use core::ffi::c_int;
 
 use crate::key::Key;
 
-/// What the system knows about a segment: `shmctl(2)` with `IPC_STAT`, `fstat(2)`. What a kind of
-/// memory does not have is `None` or 0.
+/// What the kernel knows about a segment: `shmctl(2)` with `IPC_STAT`, `fstat(2)`. A field that this
+/// kind of memory does not have is `None` or 0.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 #[non_exhaustive]
 pub struct Info {
@@ -17,37 +17,37 @@ pub struct Info {
     pub uid: u32,
     /// Group id of the owner.
     pub gid: u32,
-    /// The System V key; 0 for a private segment, and once it is removed.
+    /// The System V key; 0 for a private segment and for a removed one.
     pub key: Option<Key>,
     /// The System V id.
     pub id: Option<c_int>,
-    /// The process that made it; 0 where that is not known, as of another pid namespace.
+    /// The creator; 0 if it is unknown, for example in another pid namespace.
     pub creator_pid: i32,
-    /// The last process that attached or detached; 0 where that is not known.
+    /// The last process that attached or detached; 0 if it is unknown.
     pub last_pid: i32,
-    /// How many times it is attached.
+    /// The number of attachments.
     pub attached: Option<u64>,
-    /// Last attach, or access of a file, in seconds since 1970; 0 if there was none.
+    /// Last attach, or last access of a file, in seconds since 1970; 0: never.
     pub attach_time: i64,
-    /// Last detach, likewise.
+    /// Last detach, in seconds since 1970; 0: never.
     pub detach_time: i64,
-    /// Creation or last change of owner or mode, likewise.
+    /// Creation, or last change of owner or mode, in seconds since 1970.
     pub change_time: i64,
-    /// It has no name any more, and goes with its last user.
+    /// It has no name any more; the last detach frees it.
     pub removed: bool,
-    /// It is kept from being swapped.
+    /// Its memory is never swapped.
     pub locked: bool,
-    /// Which pages it got from the [`Segment`](crate::Segment) that was asked.
+    /// The pages that the [`Segment`](crate::Segment) got when it was opened.
     pub huge_pages: HugePages,
 }
 
-/// Which pages a segment got.
+/// Kinds of pages.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum HugePages {
-    /// Normal ones.
+    /// Normal pages.
     #[default]
     None,
-    /// Transparent huge pages are asked for, and the kernel gives them where it can.
+    /// Transparent huge pages, as far as the kernel can provide them.
     Transparent,
     /// Huge pages.
     Huge,

@@ -2,15 +2,20 @@
 
 use core::ffi::{CStr, c_int};
 
-use crate::error::{Call, Error};
+use crate::error::Error;
 use crate::sys::{self, SharedPath};
+
+/// The path of a key, unless the program or its user chooses another.
+pub const DEFAULT_PATH: &CStr = c"/temp";
+/// The project id, unless the program or its user chooses another; `ftok(3)` takes its low 8 bits.
+pub const DEFAULT_ID: c_int = 0x6666;
 
 /// A System V key, see `sysvipc(7)`.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Key(libc::key_t);
 
 impl Key {
-    /// The key of no name: each segment made with it is a new one.
+    /// The key of no name: each segment created with it is a new one.
     pub const PRIVATE: Self = Self(libc::IPC_PRIVATE);
 
     /// A key that was chosen as a number.
@@ -18,17 +23,17 @@ impl Key {
         Self(key)
     }
 
-    /// The key of an existing file or directory and the low 8 bits of `id`, by `ftok(3)`: the same
-    /// for as long as the file is not replaced, and not always unique.
+    /// The key of an existing file or directory and the low 8 bits of `id`, by `ftok(3)`. It
+    /// stays the same as long as the file is not replaced, and is not always unique.
     #[inline]
     pub fn from_path(path: &CStr, id: c_int) -> Result<Self, Error> {
-        Call::Ftok.of(sys::ftok(path, id)).map(Self)
+        sys::ftok(path, id).map(Self)
     }
 
-    /// As [`Self::from_path`], for the path of this process.
+    /// Same as [`Self::from_path`], for the path of this process.
     #[inline]
     pub(crate) fn from_shared_path(path: &SharedPath, id: c_int) -> Result<Self, Error> {
-        Call::Ftok.of(sys::ftok_shared(path, id)).map(Self)
+        sys::ftok_shared(path, id).map(Self)
     }
 
     /// The number.
@@ -40,7 +45,7 @@ impl Key {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::error::Errno;
+    use crate::error::{Call, Errno};
 
     #[test]
     fn only_the_low_8_bits_of_the_id_count() {

@@ -1,11 +1,11 @@
 //! Shared memory between processes on Linux, for Rust programs; `libshmcomm` is its C interface.
 //!
-//! [`comm`] is layer 1: the five functions of the hand-written `comm.c` that many C programs carry,
-//! with where their key comes from. [`segment`] is layer 2: every kind of shared memory that Linux
-//! has, under one grammar of [names](name). Layer 3 is what shared memory lacks: [`futex`] to sleep
-//! until a word changes, a [`mutex`] and a [`semaphore`] that survive the death of who has them.
+//! [`comm`] is layer 1: the five functions of the hand-written `comm.c` that many C programs carry, and
+//! their key. [`segment`] is layer 2: every kind of shared memory that Linux has, under one grammar of
+//! [names](name). Layer 3 adds what shared memory lacks: [`futex`] to sleep until a word changes, a
+//! [`mutex`] and a [`semaphore`] that survive the death of their holder, and a [`channel`] of messages.
 //!
-//! It does not use `std` and starts no threads.
+//! This crate does not use `std` and starts no threads.
 #![cfg_attr(not(test), no_std)]
 #![cfg_attr(
     test,
@@ -28,20 +28,18 @@ pub mod explain;
 mod fork;
 pub mod futex;
 pub mod handshake;
-pub mod heap;
 pub mod info;
 pub mod key;
 pub mod mutex;
 pub mod name;
+mod namespace;
 mod object;
-pub mod options;
-mod place;
 pub mod ring;
 pub mod segment;
 pub mod semaphore;
-pub mod stale;
+mod stale;
 mod sys;
-pub mod sysv;
+mod sysv;
 mod text;
 
 pub use error::{Call, Errno, Error};

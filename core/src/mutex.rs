@@ -27,7 +27,7 @@ use core::sync::atomic::{
 };
 
 use crate::error::{Call, Errno, Error};
-use crate::place::Place;
+use crate::namespace::Namespace;
 
 pub use word::Word;
 
@@ -105,8 +105,8 @@ const SINCE_SHIFT: u32 = TID_BITS + 1;
 /// Held by no thread: by one of an earlier boot.
 const DIED: u64 = 1 << SINCE_SHIFT;
 
-const MAGIC: u64 = 0x53_484d << Place::BITS;
-const MAGIC_MASK: u64 = !((1 << Place::BITS) - 1);
+const MAGIC: u64 = 0x53_484d << Namespace::BITS;
+const MAGIC_MASK: u64 = !((1 << Namespace::BITS) - 1);
 
 impl<W: Word> WordMutex<W> {
     /// Of these two words, whatever they hold.
@@ -125,7 +125,10 @@ impl<W: Word> WordMutex<W> {
         let me = holder(W::thread_id(), W::now_ms());
         match self.word.compare_exchange(FREE, me, AcqRel, Relaxed) {
             Ok(_) => Ok(Acquired::Clean),
-            Err(_) => Call::Futex.of(self.contend(me, W::deadline(timeout_ms))),
+            Err(_) => {
+                let acquired = self.contend(me, W::deadline(timeout_ms));
+                acquired.map_err(|errno| Call::Futex.failed(errno))
+            }
         }
     }
 
@@ -234,7 +237,7 @@ impl<W: Word> WordMutex<W> {
         }
         let elsewhere = Call::Arguments.failed(Errno::EOPNOTSUPP);
         let kind = kind.ok_or(elsewhere)?;
-        if is_mutex && Place::from_raw(found).is_same_boot(Place::from_raw(kind)) {
+        if is_mutex && Namespace::from_raw(found).is_same_boot(Namespace::from_raw(kind)) {
             return Err(elsewhere);
         }
         let new = if is_mutex && word != FREE { DIED } else { FREE };

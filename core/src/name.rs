@@ -1,8 +1,8 @@
-//! The name grammar: one line of text that says which memory is meant.
+//! The name grammar: one line of text that names a piece of shared memory.
 //!
 //! | name | memory |
 //! |---|---|
-//! | `sysv:PATH`, `sysv:PATH#ID` | System V, the key `ftok(3)` makes of the path and 0x66, or the id |
+//! | `sysv:PATH`, `sysv:PATH#ID` | System V, the key that `ftok(3)` computes from the path and 0x66 or the id |
 //! | `sysv:0xKEY`, `sysv:private`, `sysv:id:N` | System V, that key; always new; the existing segment N |
 //! | `posix:/NAME` | an object as `shm_open(3)` names it |
 //! | `file:PATH` | a mapped regular file |
@@ -20,22 +20,21 @@
 use core::ffi::c_int;
 use core::fmt;
 
-use crate::environment::DEFAULT_ID;
 use crate::error::{Call, Errno, Error};
-use crate::key::Key;
+use crate::key::{DEFAULT_ID, Key};
 use crate::sys;
 use crate::text::parse_number;
 
 /// The name of a piece of shared memory, as [`Name::parse`] reads it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Name<'a> {
-    /// System V, the key made of an existing path and a project id of 8 bits.
+    /// System V, the key of an existing path and the low 8 bits of a project id.
     SysvPath(&'a [u8], c_int),
     /// System V, this key.
     SysvKey(Key),
-    /// System V, always a new one, which has no key.
+    /// System V, always a new segment, which has no key.
     SysvPrivate,
-    /// System V, the segment that has this id.
+    /// System V, the segment with this id.
     SysvId(c_int),
     /// POSIX, without the leading slash.
     Posix(&'a [u8]),
@@ -58,13 +57,13 @@ pub enum Reason {
     /// There is no path.
     #[error("its path is empty")]
     EmptyPath,
-    /// What follows `#` is not a number from 0 to 2147483647, decimal or after `0x`.
+    /// The text after `#` is not a number from 0 to 2147483647, decimal or after `0x`.
     #[error("what follows # is not a number from 0 to 2147483647")]
     ProjectId,
-    /// What follows `sysv:0x` is not a key: 1 to ffffffff.
+    /// The text after `sysv:0x` is not a key: 1 to ffffffff.
     #[error("what follows sysv:0x is not a key from 1 to ffffffff")]
     Key,
-    /// What follows `sysv:id:` is not a number from 0 to 2147483647.
+    /// The text after `sysv:id:` is not a number from 0 to 2147483647.
     #[error("what follows sysv:id: is not a number from 0 to 2147483647")]
     SegmentId,
     /// A POSIX name is a slash and 1 to 255 bytes without one, and neither `.` nor `..`.
@@ -86,12 +85,12 @@ pub struct NameError<'a> {
 }
 
 impl NameError<'_> {
-    /// Why.
+    /// The reason.
     pub fn reason(&self) -> Reason {
         self.reason
     }
 
-    /// ENAMETOOLONG, or EINVAL for all else.
+    /// ENAMETOOLONG or EINVAL.
     pub fn errno(&self) -> Errno {
         match self.reason {
             Reason::TooLong => Errno::ENAMETOOLONG,
@@ -100,7 +99,7 @@ impl NameError<'_> {
     }
 }
 
-/// Prints the name and what is wrong with it.
+/// Prints the name and the reason.
 impl fmt::Display for NameError<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("\"")?;
@@ -123,11 +122,11 @@ impl From<NameError<'_>> for Error {
 }
 
 /// The longest path that the system takes, in bytes.
-const LONGEST_PATH: usize = libc::PATH_MAX as usize - 1;
-const LONGEST_POSIX_NAME: usize = 255;
+const MAX_PATH: usize = libc::PATH_MAX as usize - 1;
+const MAX_POSIX_NAME: usize = 255;
 
 impl<'a> Name<'a> {
-    /// Reads a name; of a path only the form, not whether it exists.
+    /// Reads a name. Only the form of a path is checked, not its existence.
     pub fn parse(text: &'a [u8]) -> Result<Self, NameError<'a>> {
         Self::read(text).map_err(|reason| NameError { text, reason })
     }
@@ -152,14 +151,14 @@ impl<'a> Name<'a> {
         }
     }
 
-    /// The System V key that the name stands for; EINVAL for a name that has none.
+    /// The System V key of the name; EINVAL for a name that has none.
     #[inline(never)]
     pub(crate) fn key(self) -> Result<Key, Error> {
         match self {
             Self::SysvKey(key) => Ok(key),
             Self::SysvPath(path, id) => {
-                let path = Call::Ftok.of(sys::Path::new(&[path]))?;
-                Key::from_path(path.as_c_str(), id)
+                let path = sys::Path::new(&[path])?;
+                Key::from_path(&path, id)
             }
             _ => Err(Error::INVALID),
         }
@@ -198,7 +197,7 @@ fn posix(text: &[u8]) -> Result<Name<'_>, Reason> {
     match text {
         [] | [b'/'] | [b'/', b'.'] | [b'/', b'.', b'.'] => Err(Reason::PosixName),
         _ if text.iter().rposition(|byte| *byte == b'/') != Some(0) => Err(Reason::PosixName),
-        [_, name @ ..] if name.len() > LONGEST_POSIX_NAME => Err(Reason::TooLong),
+        [_, name @ ..] if name.len() > MAX_POSIX_NAME => Err(Reason::TooLong),
         [_, name @ ..] => Ok(Name::Posix(name)),
     }
 }
@@ -206,7 +205,7 @@ fn posix(text: &[u8]) -> Result<Name<'_>, Reason> {
 fn checked_path(path: &[u8]) -> Result<&[u8], Reason> {
     match path.len() {
         0 => Err(Reason::EmptyPath),
-        1..=LONGEST_PATH => Ok(path),
+        1..=MAX_PATH => Ok(path),
         _ => Err(Reason::TooLong),
     }
 }

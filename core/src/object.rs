@@ -1,127 +1,94 @@
 //! Memory with a descriptor: POSIX objects, mapped files, anonymous memory.
 //!
-//! An object is made without a name, gets its size and its memory, and only then its name, which is
-//! also the exclusive create. So a name is absent or whole, at whatever instruction its maker dies.
+//! An object is created without a name, gets its size and its memory, and only then its name, which is
+//! also the exclusive create. So a name is absent or whole, at whatever instruction its creator dies.
 //!
-//! Whoever uses an object holds a shared lock on its descriptor (`flock(2)`), which ends with the
-//! last process that inherited it. Whoever removes a left-over one holds the exclusive lock.
+//! A process that uses an object holds a shared lock on its descriptor (`flock(2)`), which ends with the
+//! last process that inherited it. A process that removes a stale object holds the exclusive lock.
 
+mod name;
 mod removal;
 mod temporary;
+mod unpublished;
 
 use crate::error::{Call, Errno, Error};
-use crate::stale;
-use crate::sys::{self, Access, Descriptor, Path};
+use crate::sys::{self, Access, Descriptor, Lock};
 
-use removal::clear;
+pub use name::ObjectName;
 pub use removal::remove;
-pub use temporary::StandIn;
+pub use unpublished::{TemporaryLink, Unpublished};
 
-/// Where an object has its name.
+/// How an object is opened.
 #[derive(Clone, Copy)]
-pub enum Place<'a> {
-    /// A POSIX name without its slash.
-    Posix(&'a [u8]),
-    /// A path.
-    File(&'a [u8]),
+pub struct OpenMode {
+    pub access: Access,
+    /// Create it if there is none.
+    pub create: bool,
+    /// With `create`: EEXIST if there is one.
+    pub exclusive: bool,
+    /// With `create`: remove a stale one first.
+    pub reclaim: bool,
+    /// The size of a new object in bytes; 0 cannot be created.
+    pub size: usize,
+    /// The permission bits of a new object.
+    pub mode: u32,
 }
 
-/// Where `shm_open(3)` has its objects.
-const POSIX_DIRECTORY: &[u8] = b"/dev/shm/";
+/// An object that was opened.
+#[allow(clippy::large_enum_variant, reason = "there is no heap")]
+pub enum Opened {
+    /// It existed; its descriptor and its size in bytes.
+    Found(Descriptor, usize),
+    /// It is new: the caller publishes it.
+    Fresh(Unpublished),
+}
 
-impl<'a> Place<'a> {
-    #[inline(never)]
-    fn directory(self) -> &'a [u8] {
-        match self {
-            Self::Posix(_) => POSIX_DIRECTORY,
-            Self::File(path) => match path.iter().rposition(|byte| *byte == b'/') {
-                Some(last) => path.get(..=last).unwrap_or_default(),
-                None => b"./",
-            },
+/// Attaches the object of this name, or creates one. [`Error::RACED`] if the caller must start again.
+pub fn open(name: ObjectName<'_>, mode: OpenMode) -> Result<Opened, Error> {
+    if mode.reclaim {
+        removal::remove_stale(name)?;
+    }
+    // Whether the name is taken is determined before memory is allocated.
+    if mode.exclusive {
+        if exists(name)? {
+            return Err(Call::Linkat.failed(Errno::EEXIST));
+        }
+    } else {
+        match attach(name, mode.access, mode.create) {
+            Err(error) if mode.create && error.errno == Errno::ENOENT => {}
+            attached => return attached.map(|(file, size)| Opened::Found(file, size)),
+        }
+        if name.is_file && exists(name)? {
+            return Err(Error::RACED);
         }
     }
-
-    #[inline(never)]
-    fn path(self) -> Result<Path, Error> {
-        let path = match self {
-            Self::Posix(name) => Path::new(&[POSIX_DIRECTORY, name]),
-            Self::File(path) => Path::new(&[path]),
-        };
-        Call::Arguments.of(path)
-    }
-
-    /// As `shm_open(3)`, which never follows a symbolic link that somebody planted.
-    fn follows_links(self) -> bool {
-        matches!(self, Self::File(_))
-    }
+    Unpublished::create(name, mode.size, mode.mode).map(Opened::Fresh)
 }
 
-/// An object that has no name yet.
-pub struct Unnamed {
-    pub file: Descriptor,
-    pub stand_in: StandIn,
-}
-
-impl Unnamed {
-    /// Makes an object of this size in bytes, with all its memory and exactly this mode; in use by
-    /// this process from the beginning.
-    pub fn make(place: Place<'_>, size: usize, mode: u32) -> Result<Self, Error> {
-        let directory = Call::Arguments.of(Path::new(&[place.directory()]))?;
-        let creator = stale::this_process();
-        let unnamed = Self::open(place, &directory)?;
-        Call::Fallocate.of(sys::allocate(&unnamed.file, size))?;
-        stale::record_creator(&unnamed.file, creator);
-        Call::Fchmod.of(sys::change_mode(&unnamed.file, mode))?;
-        // Nobody else has it yet. Where there are no such locks, it counts as in use for ever.
-        let _ = sys::lock_shared(&unnamed.file);
-        Ok(unnamed)
-    }
-
-    fn open(place: Place<'_>, directory: &Path) -> Result<Self, Error> {
-        if temporary::are_avoidable() {
-            match sys::open_unnamed(directory, 0o600) {
-                Ok(file) => {
-                    return Ok(Self {
-                        file,
-                        stand_in: StandIn::none(),
-                    });
-                }
-                // The file system has none, the kernel has none, a sandbox refuses them.
-                Err(Errno::EOPNOTSUPP | Errno::EISDIR | Errno::EINVAL) => {}
-                Err(Errno::ENOSYS | Errno::EPERM) => {}
-                Err(errno) => return Err(Call::Open.failed(errno)),
-            }
-        }
-        StandIn::make(place)
-    }
-}
-
-/// Opens the object of this name, and says that it is in use; its true size is the kernel's.
-///
-/// Who is `creating` it, but finds it made already, does not take what another user put there.
-pub fn open(
-    place: Place<'_>,
+/// Opens an existing object and locks it: this process uses it. A creator does not accept an object that
+/// another user planted: EACCES.
+fn attach(
+    name: ObjectName<'_>,
     access: Access,
     creating: bool,
 ) -> Result<(Descriptor, usize), Error> {
-    /// A millisecond each: removing what is left over takes far less.
-    const TRIES: u32 = 200;
+    /// One millisecond each: removing a stale object takes far less.
+    const MAX_NAPS: u32 = 200;
 
-    let path = place.path()?;
-    for _ in 0..TRIES {
-        let file = Call::Open.of(sys::open(&path, access, place.follows_links()))?;
-        let status = Call::Fstat.of(sys::status(&file))?;
+    for _ in 0..MAX_NAPS {
+        let file = sys::open(name.path, access, name.is_file)?;
+        let status = sys::fstat(&file)?;
         if !sys::is_regular(&status) {
             return Err(Error::INVALID);
         }
-        let planted = status.st_uid != sys::effective_uid() && status.st_uid != 0;
-        if creating && planted && matches!(place, Place::Posix(_)) {
+        let planted = status.st_uid != sys::geteuid() && status.st_uid != 0;
+        if creating && planted && !name.is_file {
             return Err(Call::Open.failed(Errno::EACCES));
         }
-        match sys::lock_shared(&file) {
-            Err(Errno::EWOULDBLOCK) => sys::sleep_ms(1),
-            // Removed between open and lock: what has the name now, if anything?
-            Ok(()) if Call::Fstat.of(sys::status(&file))?.st_nlink == 0 => {}
+        match sys::flock(&file, Lock::Shared) {
+            Err(error) if error.errno == Errno::EWOULDBLOCK => sys::sleep_ms(1),
+            // Removed between open and lock: another object may have the name now.
+            Ok(()) if sys::fstat(&file)?.st_nlink == 0 => {}
             Ok(()) | Err(_) => {
                 let size = usize::try_from(status.st_size).unwrap_or(0);
                 return Ok((file, size));
@@ -131,91 +98,37 @@ pub fn open(
     Err(Call::Flock.failed(Errno::EBUSY))
 }
 
-/// Whether the object has no name any more. When in doubt, it has one.
+/// Whether the object has no name any more. In doubt, it has one.
 pub fn is_removed(file: &Descriptor) -> bool {
-    sys::status(file).is_ok_and(|status| status.st_nlink == 0)
+    sys::fstat(file).is_ok_and(|status| status.st_nlink == 0)
 }
 
-/// Makes anonymous memory, and says how large it is: with huge pages, a multiple of theirs.
-pub fn make_anonymous(size: usize, huge: bool, mode: u32) -> Result<(Descriptor, usize), Error> {
-    let file = Call::MemfdCreate.of(sys::open_anonymous(huge))?;
+/// Creates anonymous memory, and returns its size: with huge pages, a multiple of theirs.
+pub fn create_anonymous(size: usize, huge: bool, mode: u32) -> Result<(Descriptor, usize), Error> {
+    let file = sys::memfd_create(huge)?;
     let mut size = size;
     if huge {
-        let page = Call::Fstat.of(sys::status(&file))?.st_blksize;
+        let page = sys::fstat(&file)?.st_blksize;
         size = usize::try_from(page)
             .ok()
             .and_then(|page| size.checked_next_multiple_of(page))
             .ok_or(Call::Ftruncate.failed(Errno::ENOMEM))?;
     }
-    Call::Ftruncate.of(sys::set_size(&file, size))?;
-    Call::Fchmod.of(sys::change_mode(&file, mode))?;
+    sys::ftruncate(&file, size)?;
+    sys::fchmod(&file, mode)?;
     Ok((file, size))
 }
 
-/// What is to be done about a name that is absent, or not.
-#[derive(Clone, Copy)]
-pub struct Creation {
-    /// Make it if there is none.
-    pub create: bool,
-    /// With `create`: fail if there is one.
-    pub exclusive: bool,
-    /// With `create`: remove one that is left over first.
-    pub reclaim: bool,
-}
-
-impl Creation {
-    /// Finds what has the name or makes it, and begins again when others make or remove it at the same
-    /// time. Making ends by [`StandIn::publish`], which decides who was first.
-    pub fn find_or_make<T>(
-        self,
-        place: Place<'_>,
-        find: impl Fn() -> Result<T, Error>,
-        make: impl Fn() -> Result<T, Error>,
-    ) -> Result<T, Error> {
-        const TRIES: u32 = 100;
-
-        for _ in 0..TRIES {
-            if self.reclaim {
-                clear(place)?;
-            }
-            if self.exclusive {
-                // Before the memory is allocated.
-                if exists(place)? {
-                    return Err(Call::Link.failed(Errno::EEXIST));
-                }
-            } else {
-                match find() {
-                    Err(error) if self.create && error.errno() == Errno::ENOENT => {}
-                    result => return result,
-                }
-                // Before the memory is allocated, too.
-                if place.follows_links() && exists(place)? {
-                    continue;
-                }
-            }
-            match make() {
-                Err(error) if error == StandIn::NEEDED => {}
-                Err(error) if error.errno() == Errno::EEXIST => {}
-                result => return result,
-            }
-        }
-        Err(Call::Link.failed(Errno::EBUSY))
-    }
-}
-
-/// Whether anything has the name. A symbolic link to nothing does not, but is not created through
-/// either: ELOOP.
-fn exists(place: Place<'_>) -> Result<bool, Error> {
-    let path = place.path()?;
-    let Ok(status) = sys::status_of_path(path.as_c_str(), false) else {
+/// Whether the name is taken. A symbolic link to nothing does not take it, but no object is created
+/// through the link either: ELOOP.
+fn exists(name: ObjectName<'_>) -> Result<bool, Error> {
+    let path = name.path;
+    let Ok(status) = sys::fstatat(path, false) else {
         return Ok(false);
     };
-    let is_dangling = place.follows_links()
+    let is_dangling = name.is_file
         && sys::is_symbolic_link(&status)
-        && matches!(
-            sys::status_of_path(path.as_c_str(), true),
-            Err(Errno::ENOENT)
-        );
+        && sys::fstatat(path, true).is_err_and(|error| error.errno == Errno::ENOENT);
     match is_dangling {
         true => Err(Call::Open.failed(Errno::ELOOP)),
         false => Ok(true),

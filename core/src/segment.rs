@@ -2,7 +2,7 @@
 //!
 //! ```
 //! use shmcomm::Name;
-//! use shmcomm::options::Options;
+//! use shmcomm::segment::Options;
 //!
 //! let name = Name::parse(b"anon:").unwrap();
 //! let segment = Options { create: true, size: 4096, ..Options::default() }.open(name)?;
@@ -13,77 +13,72 @@
 //! # Ok::<(), shmcomm::Error>(())
 //! ```
 
+mod open;
+
 use core::ffi::{c_int, c_void};
 use core::ptr::NonNull;
 use core::sync::atomic::{AtomicU8, Ordering::Relaxed};
 
-use crate::error::{Call, Error};
+use crate::error::Error;
 use crate::info::{HugePages, Info};
 use crate::name::Name;
-use crate::object::{self, Place};
+use crate::object::{self, ObjectName};
 use crate::stale;
-use crate::sys::{self, Descriptor};
+use crate::sys::{self, Descriptor, Path};
 use crate::sysv;
 
+pub use open::Options;
+
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Kind {
+enum Kind {
     Posix,
     File,
     Anonymous,
 }
 
-impl Kind {
-    pub fn of(place: Place<'_>) -> Self {
-        match place {
-            Place::Posix(_) => Self::Posix,
-            Place::File(_) => Self::File,
-        }
-    }
-}
-
-pub(crate) enum Memory {
+enum Memory {
     Sysv(c_int),
     Object(Descriptor, Kind),
 }
 
-/// A segment of shared memory, [opened](crate::options) and attached to this process until it is
-/// dropped. What is dropped is only detached: to remove a segment is a call of its own, [`remove`].
+/// A segment of shared memory, [opened](Options) and attached to this process until it is dropped. The
+/// drop only detaches it; [`remove`] removes it.
 ///
-/// Other processes may write to the memory at any time, so that it can never be borrowed as
-/// ordinary bytes: [`Self::read`] and [`Self::write`] copy, [`Self::bytes`] gives atomic ones, and
-/// [`Self::as_ptr`] leaves the care to the caller. Whoever may write to an object can also make it
-/// smaller, and then touching what is gone is a fault (SIGBUS).
+/// Other processes may write to the memory at any time, so it is never borrowed as ordinary bytes:
+/// [`Self::read`] and [`Self::write`] copy, [`Self::bytes`] gives atomic bytes, and the user of
+/// [`Self::as_ptr`] takes care of races. A process that may write to an object can also truncate it; touching
+/// the missing pages is a fault (SIGBUS).
 pub struct Segment {
-    pub(crate) memory: Memory,
+    memory: Memory,
     /// Attached or mapped here, at least `size` bytes.
-    pub(crate) address: NonNull<c_void>,
-    pub(crate) size: usize,
-    pub(crate) read_only: bool,
-    pub(crate) locked: bool,
-    pub(crate) huge_pages: HugePages,
+    address: NonNull<c_void>,
+    size: usize,
+    read_only: bool,
+    locked: bool,
+    huge_pages: HugePages,
 }
 
 // SAFETY: the memory belongs to the process, not to a thread, and its contents are only reached by
 // atomic operations.
 unsafe impl Send for Segment {}
-// SAFETY: as above; what changes the handle takes it by &mut.
+// SAFETY: as above; a change of the handle takes &mut.
 unsafe impl Sync for Segment {}
 
 impl Drop for Segment {
     #[inline(never)]
     fn drop(&mut self) {
-        // SAFETY: attached or mapped, and who drops this uses the memory no more.
+        // SAFETY: attached or mapped, and its owner uses the memory no more.
         unsafe {
             let _ = match self.memory {
-                Memory::Sysv(_) => sysv::detach(self.address.as_ptr()),
-                Memory::Object(..) => Call::Munmap.of(sys::unmap(self.address, self.size)),
+                Memory::Sysv(_) => sys::shmdt(self.address.as_ptr()),
+                Memory::Object(..) => sys::munmap(self.address, self.size),
             };
         }
     }
 }
 
 impl Segment {
-    /// The true size in bytes, whoever made it.
+    /// The true size in bytes.
     pub fn size(&self) -> usize {
         self.size
     }
@@ -93,7 +88,7 @@ impl Segment {
         self.address.as_ptr().cast()
     }
 
-    /// The memory as atomic bytes; `None` if it is read-only, where their operations would fault.
+    /// The memory as atomic bytes; `None` if it is read-only, because their operations would fault.
     pub fn bytes(&self) -> Option<&[AtomicU8]> {
         (!self.read_only).then(|| self.atomic())
     }
@@ -104,7 +99,7 @@ impl Segment {
         unsafe { core::slice::from_raw_parts(self.as_ptr().cast(), self.size) }
     }
 
-    /// Copies from the memory at `offset`, as much as there is; how many bytes.
+    /// Copies from the memory at `offset`, up to its end; returns the number of bytes.
     pub fn read(&self, offset: usize, to: &mut [u8]) -> usize {
         let from = self.atomic().get(offset..).unwrap_or_default();
         for (to, from) in to.iter_mut().zip(from) {
@@ -113,8 +108,8 @@ impl Segment {
         to.len().min(from.len())
     }
 
-    /// Copies into the memory at `offset`, as much as there is room for; how many bytes: none if it
-    /// is read-only.
+    /// Copies into the memory at `offset`, up to its end; returns the number of bytes, 0 if it is
+    /// read-only.
     pub fn write(&self, offset: usize, from: &[u8]) -> usize {
         let to = self.bytes().and_then(|bytes| bytes.get(offset..));
         let to = to.unwrap_or_default();
@@ -124,7 +119,7 @@ impl Segment {
         to.len().min(from.len())
     }
 
-    /// What the system knows about it now.
+    /// What the kernel knows about it now.
     #[inline(never)]
     pub fn info(&self) -> Result<Info, Error> {
         match &self.memory {
@@ -133,7 +128,7 @@ impl Segment {
                 ..sysv::info(*id)?
             }),
             Memory::Object(file, kind) => {
-                let status = Call::Fstat.of(sys::status(file))?;
+                let status = sys::fstat(file)?;
                 Ok(Info {
                     size: usize::try_from(status.st_size).unwrap_or(0),
                     mode: status.st_mode & 0o777,
@@ -158,8 +153,8 @@ impl Segment {
             return Err(Error::INVALID);
         }
         match &self.memory {
-            Memory::Sysv(id) => sysv::change_mode(*id, mode),
-            Memory::Object(file, _) => Call::Fchmod.of(sys::change_mode(file, mode)),
+            Memory::Sysv(id) => sysv::chmod(*id, mode),
+            Memory::Object(file, _) => sys::fchmod(file, mode),
         }
     }
 
@@ -167,21 +162,19 @@ impl Segment {
     #[inline(never)]
     pub fn set_owner(&self, uid: u32, gid: u32) -> Result<(), Error> {
         match &self.memory {
-            Memory::Sysv(id) => sysv::change_owner(*id, uid, gid),
-            Memory::Object(file, _) => Call::Fchown.of(sys::change_owner(file, uid, gid)),
+            Memory::Sysv(id) => sysv::chown(*id, uid, gid),
+            Memory::Object(file, _) => sys::fchown(file, uid, gid),
         }
     }
 
-    /// Keeps the memory from being swapped: `SHM_LOCK`, which holds for the segment, or `mlock(2)`,
+    /// Prevents the memory from being swapped: `SHM_LOCK`, which holds for the segment, or `mlock(2)`,
     /// which holds for this process.
     #[inline(never)]
     pub fn lock(&mut self) -> Result<(), Error> {
         match &self.memory {
-            Memory::Sysv(id) => sysv::lock(*id)?,
-            Memory::Object(..) => {
-                // SAFETY: mapped, of this size.
-                Call::Mlock.of(unsafe { sys::lock_memory(self.address, self.size) })?;
-            }
+            Memory::Sysv(id) => sys::shmctl_lock(*id)?,
+            // SAFETY: mapped, of this size.
+            Memory::Object(..) => unsafe { sys::mlock(self.address, self.size) }?,
         }
         self.locked = true;
         Ok(())
@@ -191,38 +184,37 @@ impl Segment {
     #[inline(never)]
     pub fn unlock(&mut self) -> Result<(), Error> {
         match &self.memory {
-            Memory::Sysv(id) => sysv::unlock(*id)?,
-            Memory::Object(..) => {
-                // SAFETY: mapped, of this size.
-                Call::Munlock.of(unsafe { sys::unlock_memory(self.address, self.size) })?;
-            }
+            Memory::Sysv(id) => sys::shmctl_unlock(*id)?,
+            // SAFETY: mapped, of this size.
+            Memory::Object(..) => unsafe { sys::munlock(self.address, self.size) }?,
         }
         self.locked = false;
         Ok(())
     }
 
-    /// Waits until a file holds what its memory does: `msync(2)`. Memory without a file has nothing
-    /// to wait for.
+    /// Waits until a file holds what its memory does: `msync(2)`. Does nothing for memory without a file.
     pub fn sync(&self) -> Result<(), Error> {
         match &self.memory {
-            Memory::Object(_, Kind::File) => {
-                // SAFETY: mapped, of this size.
-                Call::Msync.of(unsafe { sys::sync(self.address, self.size) })
-            }
+            // SAFETY: mapped, of this size.
+            Memory::Object(_, Kind::File) => unsafe { sys::msync(self.address, self.size) },
             _ => Ok(()),
         }
     }
 }
 
-/// Removes the segment of this name: `IPC_RMID`, `unlink(2)`. Who has it attached keeps it until it
-/// detaches. A name that stands for no lasting segment, `anon:` or `sysv:private`, is refused by
+/// Removes the segment of this name: `IPC_RMID`, `unlink(2)`. Processes that have it attached keep it
+/// until they detach. A name that stands for no lasting segment, `anon:` or `sysv:private`, is refused:
 /// EINVAL.
 #[inline(never)]
 pub fn remove(name: Name<'_>) -> Result<(), Error> {
     match name {
-        Name::Posix(name) => object::remove(Place::Posix(name)),
-        Name::File(path) => object::remove(Place::File(path)),
-        Name::SysvId(id) => sysv::remove(id),
-        _ => sysv::remove(sysv::get(name.key()?, 0, 0)?).map_err(sysv::absent_if_gone),
+        Name::Posix(_) | Name::File(_) => {
+            object::remove(ObjectName::new(name, &mut Path::empty())?)
+        }
+        Name::SysvId(id) => sys::shmctl_rmid(id),
+        _ => {
+            let id = sys::shmget(name.key()?.raw(), 0, 0)?;
+            sys::shmctl_rmid(id).map_err(sysv::absent_if_gone)
+        }
     }
 }

@@ -153,8 +153,8 @@ impl Semaphore {
         };
         for _ in 0..TRIES {
             let (id, created) = match get_or_create(key, new.mode) {
-                Err(Errno::ENOENT) => continue,
-                result => Call::Semget.of(result)?,
+                Err(error) if error.errno == Errno::ENOENT => continue,
+                result => result?,
             };
             match if created { Found::Blank } else { find(id)? } {
                 Found::Ready(_) if new.exclusive => {
@@ -165,13 +165,15 @@ impl Semaphore {
                 Found::Gone => {}
                 Found::Blank => match set_up(id, new) {
                     // Somebody else was first, or has removed it.
-                    Err(Errno::EWOULDBLOCK | Errno::EIDRM | Errno::EINVAL) => {}
+                    Err(Error {
+                        errno: Errno::EWOULDBLOCK | Errno::EIDRM | Errno::EINVAL,
+                        ..
+                    }) => {}
                     result => {
                         if result.is_err() && created {
                             discard(id);
                         }
-                        let kind = new.kind;
-                        return Call::Semop.of(result).map(|()| Self::new(id, kind));
+                        return result.map(|()| Self::new(id, new.kind));
                     }
                 },
             }
@@ -188,22 +190,23 @@ impl Semaphore {
         loop {
             let remaining = deadline.remaining_ns();
             match self.change(-1, remaining) {
-                Err(Errno::EWOULDBLOCK) if remaining == Some(0) => {
-                    return Err(Call::Semop.failed(Errno::ETIMEDOUT));
+                Err(error) if error.errno == Errno::EWOULDBLOCK => {
+                    if remaining == Some(0) {
+                        return Err(error.call.failed(Errno::ETIMEDOUT));
+                    }
                 }
-                Err(Errno::EINTR) if !self.interruptible => {}
-                Err(Errno::EWOULDBLOCK) => {}
-                result => return Call::Semop.of(result),
+                Err(error) if error.errno == Errno::EINTR && !self.interruptible => {}
+                result => return result,
             }
         }
     }
 
     /// Gives one back, or tells of an event. ERANGE beyond [`MOST`]; EIDRM if it is removed.
     pub fn post(&self) -> Result<(), Error> {
-        Call::Semop.of(self.change(1, None))
+        self.change(1, None)
     }
 
-    fn change(&self, by: c_short, timeout_ns: Option<i64>) -> Result<(), Errno> {
+    fn change(&self, by: c_short, timeout_ns: Option<i64>) -> Result<(), Error> {
         let mut flags = 0;
         if self.kind == Kind::Places {
             flags |= libc::SEM_UNDO;
@@ -211,13 +214,13 @@ impl Semaphore {
         if timeout_ns == Some(0) {
             flags |= libc::IPC_NOWAIT;
         }
-        let result = sys::sem_operate(self.id, &mut [operation(VALUE, by, flags)], timeout_ns);
+        let result = sys::semtimedop(self.id, &mut [operation(VALUE, by, flags)], timeout_ns);
         result.map_err(removed)
     }
 
     /// How many may be taken now.
     pub fn value(&self) -> Result<c_int, Error> {
-        Call::Semctl.of(sys::sem_value(self.id, VALUE).map_err(removed))
+        sys::semctl_getval(self.id, VALUE).map_err(removed)
     }
 
     /// Its System V id.
@@ -241,10 +244,10 @@ pub fn remove(name: Name<'_>) -> Result<(), Error> {
         // The owner may remove also what it may not read.
         Ok(Found::Ready(_) | Found::Blank) | Err(_) => {}
     }
-    Call::Semctl.of(sys::sem_remove(id).map_err(|errno| match removed(errno) {
-        Errno::EIDRM => gone,
-        errno => errno,
-    }))
+    sys::semctl_rmid(id).map_err(|error| match removed(error).errno {
+        Errno::EIDRM => error.call.failed(gone),
+        _ => error,
+    })
 }
 
 /// The id of a name, and the error that says that the set of this id has gone since.
@@ -252,16 +255,18 @@ fn look_up(name: Name<'_>) -> Result<(c_int, Errno), Error> {
     if let Name::SysvId(id) = name {
         return Ok((id, Errno::EIDRM));
     }
-    let id = Call::Semget.of(sys::semget(name.key()?.raw(), 0, 0))?;
+    let id = sys::semget(name.key()?.raw(), 0, 0)?;
     Ok((id, Errno::ENOENT))
 }
 
 /// The id of the set with this key, and whether this call created it. ENOENT if another process
 /// removes it at the same time.
-fn get_or_create(key: Key, mode: u32) -> Result<(c_int, bool), Errno> {
+fn get_or_create(key: Key, mode: u32) -> Result<(c_int, bool), Error> {
     let (count, mode) = (COUNT.into(), mode as c_int);
     match sys::semget(key.raw(), count, libc::IPC_CREAT | libc::IPC_EXCL | mode) {
-        Err(Errno::EEXIST) => Ok((sys::semget(key.raw(), count, mode)?, false)),
+        Err(error) if error.errno == Errno::EEXIST => {
+            Ok((sys::semget(key.raw(), count, mode)?, false))
+        }
         result => Ok((result?, true)),
     }
 }
@@ -269,28 +274,28 @@ fn get_or_create(key: Key, mode: u32) -> Result<(c_int, bool), Errno> {
 #[inline(never)]
 fn find(id: c_int) -> Result<Found, Error> {
     match look(id) {
-        Err(Errno::EIDRM | Errno::EINVAL) => Ok(Found::Gone),
-        found => Call::Semctl.of(found),
+        Err(error) if removed(error).errno == Errno::EIDRM => Ok(Found::Gone),
+        found => found,
     }
 }
 
-fn look(id: c_int) -> Result<Found, Errno> {
-    let status = sys::sem_stat(id)?;
+fn look(id: c_int) -> Result<Found, Error> {
+    let status = sys::semctl_stat(id)?;
     if status.sem_nsems != libc::c_ulong::from(COUNT) {
         return Ok(Found::Foreign);
     }
     // Before the marks: a creator that completes the set meanwhile is seen by them.
     let untouched = status.sem_otime == 0 && is_untouched(id)?;
     let [(first, ready), (second, ready_too)] = MARKS;
-    let first = sys::sem_value(id, first)?;
+    let first = sys::semctl_getval(id, first)?;
     if first == 0 && untouched {
         return Ok(Found::Blank);
     }
-    if first != ready || sys::sem_value(id, second)? != ready_too {
+    if first != ready || sys::semctl_getval(id, second)? != ready_too {
         return Ok(Found::Foreign);
     }
     let ready = |kind| Found::Ready(Semaphore::new(id, kind));
-    Ok(match sys::sem_value(id, KIND)? {
+    Ok(match sys::semctl_getval(id, KIND)? {
         PLACES => ready(Kind::Places),
         EVENTS => ready(Kind::Events),
         _ => Found::Foreign,
@@ -299,9 +304,9 @@ fn look(id: c_int) -> Result<Found, Errno> {
 
 /// Whether no process has ever set a value of the set: SETVAL and SETALL leave their process's pid,
 /// also where they set 0.
-fn is_untouched(id: c_int) -> Result<bool, Errno> {
+fn is_untouched(id: c_int) -> Result<bool, Error> {
     for which in 0..COUNT {
-        if sys::sem_value(id, which)? != 0 || sys::sem_last_pid(id, which)? != 0 {
+        if sys::semctl_getval(id, which)? != 0 || sys::semctl_getpid(id, which)? != 0 {
             return Ok(false);
         }
     }
@@ -309,7 +314,7 @@ fn is_untouched(id: c_int) -> Result<bool, Errno> {
 }
 
 /// Sets the value and the marks, unless another process has set any value.
-fn set_up(id: c_int, new: New) -> Result<(), Errno> {
+fn set_up(id: c_int, new: New) -> Result<(), Error> {
     let kind = match new.kind {
         Kind::Places => PLACES,
         Kind::Events => EVENTS,
@@ -321,13 +326,13 @@ fn set_up(id: c_int, new: New) -> Result<(), Errno> {
     for (slot, (which, by)) in operations.iter_mut().zip(unset.chain(set)) {
         *slot = operation(which, by as c_short, libc::IPC_NOWAIT);
     }
-    sys::sem_operate(id, &mut operations, None)
+    sys::semtimedop(id, &mut operations, None)
 }
 
 /// Removes what this process created and could not set up, unless another process has completed it.
 fn discard(id: c_int) {
     if !matches!(look(id), Ok(Found::Ready(_))) {
-        let _ = sys::sem_remove(id);
+        let _ = sys::semctl_rmid(id);
     }
 }
 
@@ -340,9 +345,9 @@ fn operation(which: u16, by: c_short, flags: c_int) -> libc::sembuf {
 }
 
 /// An id that is gone is EINVAL, unless the kernel still knows better.
-fn removed(errno: Errno) -> Errno {
-    match errno {
-        Errno::EINVAL => Errno::EIDRM,
-        errno => errno,
+fn removed(error: Error) -> Error {
+    match error.errno {
+        Errno::EINVAL => error.call.failed(Errno::EIDRM),
+        _ => error,
     }
 }

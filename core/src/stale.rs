@@ -1,69 +1,64 @@
-//! Is what lies there left over from a process that is gone?
+//! Is a segment or an object stale: unused, and its creator dead?
+
+use core::ffi::{CStr, c_int};
 
 use crate::error::{Errno, Error};
 use crate::info::Info;
-use crate::place;
-use crate::sys::{self, Descriptor, ProcessStat};
+use crate::sys::{self, Descriptor, Lock, ProcessStat};
 use crate::sysv;
-use core::ffi::{CStr, c_int};
 
-/// In which state a segment or an object is found. Only [`Self::is_left_over`] may be replaced; what
-/// cannot be told counts as in use.
+/// The state of a segment or an object. Only a [stale](Self::is_stale) one may be replaced; in doubt it
+/// counts as in use.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum State {
     /// There is none (any more).
     Absent,
     /// It belongs to another user.
     Foreign,
-    /// It belongs to this user, and somebody is attached.
+    /// It belongs to this user, and a process uses it.
     Attached,
-    /// It belongs to this user, and nobody is attached.
+    /// It belongs to this user, and no process uses it.
     Unattached(Creator),
     /// The kernel does not say.
     Unknown,
 }
 
-/// What became of the process that made a segment.
+/// What became of the creator.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Creator {
-    /// It has ended.
+    /// It has exited.
     Dead,
-    /// A process of its number runs, and may be it.
+    /// A process with its pid runs, and may be the creator.
     Alive,
-    /// It cannot be told: another pid namespace, or no `/proc`.
+    /// Undetermined: another pid namespace, or no `/proc`.
     Unknown,
 }
 
 impl State {
-    /// Nobody uses it, and nobody will who made it.
-    pub fn is_left_over(self) -> bool {
+    /// Whether no process uses it and its creator has exited.
+    pub fn is_stale(self) -> bool {
         self == Self::Unattached(Creator::Dead)
     }
 }
 
-/// The state of the segment, from what [`sysv::info`] says of it.
+/// The state of the segment, from [`sysv::info`].
 pub fn state(info: &Result<Info, Error>) -> State {
     match info {
-        Ok(info) if info.uid != sys::effective_uid() => State::Foreign,
+        Ok(info) if info.uid != sys::geteuid() => State::Foreign,
         Ok(info) if info.attached != Some(0) => State::Attached,
         Ok(info) => State::Unattached(creator(info)),
-        Err(error) => match error.errno() {
-            Errno::EINVAL | Errno::EIDRM => State::Absent,
-            Errno::EACCES => State::Foreign,
-            _ => State::Unknown,
-        },
+        Err(error) if sysv::is_gone(*error) => State::Absent,
+        Err(error) if error.errno == Errno::EACCES => State::Foreign,
+        Err(_) => State::Unknown,
     }
 }
 
-/// Removes the segment if it is left over; whether it is gone.
-pub fn clear(id: c_int) -> bool {
+/// Removes the segment if it is stale; whether it is gone.
+pub fn remove_stale(id: c_int) -> bool {
     match state(&sysv::info(id)) {
         State::Absent => true,
-        state if state.is_left_over() => match sysv::remove(id) {
-            Ok(()) => true,
-            // Another process may have been first.
-            Err(error) => matches!(error.errno(), Errno::EINVAL | Errno::EIDRM),
-        },
+        // Another process may have been first.
+        state if state.is_stale() => sys::shmctl_rmid(id).err().is_none_or(sysv::is_gone),
         _ => false,
     }
 }
@@ -75,7 +70,7 @@ pub fn creator(info: &Info) -> Creator {
     })
 }
 
-/// What became of a process, given how to tell it from a later one of the same pid.
+/// What became of a process; `is_another` distinguishes a later process with the same pid.
 #[inline(always)]
 fn fate(pid: i32, is_another: impl FnOnce(&ProcessStat) -> bool) -> Creator {
     match running(pid) {
@@ -85,7 +80,7 @@ fn fate(pid: i32, is_another: impl FnOnce(&ProcessStat) -> bool) -> Creator {
     }
 }
 
-/// The process that has this pid now, unless it has ended or cannot be looked at.
+/// The process that has this pid now, unless it has exited or cannot be determined.
 #[inline(never)]
 fn running(pid: i32) -> Result<ProcessStat, Creator> {
     if pid <= 0 {
@@ -95,60 +90,54 @@ fn running(pid: i32) -> Result<ProcessStat, Creator> {
         return Err(Creator::Dead);
     }
     match sys::process_stat(pid) {
-        Some(stat) if has_ended(&stat) => Err(Creator::Dead),
+        Some(stat) if has_exited(&stat) => Err(Creator::Dead),
         Some(stat) => Ok(stat),
         None => Err(Creator::Unknown),
     }
 }
 
-/// Whether there is certainly no such process any more, but for one that waits to be reaped.
-pub(crate) fn process_has_ended(pid: i32) -> bool {
+/// Whether this process has certainly exited; it may wait to be reaped.
+pub fn process_has_exited(pid: i32) -> bool {
     running(pid).err() == Some(Creator::Dead)
 }
 
-/// Whether the thread that had this id at this time, in milliseconds after boot, has ended: it is
-/// still to be reaped, or another has its id.
-pub(crate) fn thread_has_ended(tid: i32, at_ms: i64) -> bool {
+/// Whether the thread that had this id at this time, in milliseconds after boot, has exited: it waits to
+/// be reaped, or another thread has its id.
+pub fn thread_has_exited(tid: i32, at_ms: i64) -> bool {
     sys::process_stat(tid)
         .is_some_and(|stat| matches!(stat.state, b'Z' | b'X') || stat.start_ms > at_ms)
 }
 
-/// Where an object says who made it: an extended attribute, `xattr(7)`. Without it, because the
-/// file system has none or because somebody else made the object, the creator is unknown. Its value
-/// is [`this_process`]; a value of another length is not this library's.
+/// The extended attribute, `xattr(7)`, that names an object's creator. If it is missing, because the file
+/// system has none or another program created the object, the creator is unknown. Its value is that of
+/// [`this_process`](crate::namespace::this_process); a value of another length is not this library's.
 const CREATOR: &CStr = c"user.shmcomm.creator";
 
-/// What [`record_creator`] records; `None` where this process cannot be told from others. To be asked
-/// for before an object is made: it may need a descriptor.
-pub(crate) fn this_process() -> Option<[u64; 4]> {
-    place::this_process()
-}
-
-/// Records in the object which process made it, where the file system can.
-pub(crate) fn record_creator(file: &Descriptor, creator: Option<[u64; 4]>) {
+/// Records the creator in the object, if the file system can.
+pub fn record_creator(file: &Descriptor, creator: Option<[u64; 4]>) {
     if let Some(creator) = creator {
-        let _ = sys::set_attribute(file, CREATOR, &creator);
+        sys::fsetxattr(file, CREATOR, &creator);
     }
 }
 
-/// The pid that an object has on record, 0 if none; whoever may write to it could have put it there.
-pub(crate) fn recorded_pid(file: &Descriptor) -> i32 {
-    sys::attribute::<4>(file, CREATOR).map_or(0, |[pid, ..]| i32::try_from(pid).unwrap_or(0))
+/// The recorded pid of the creator, 0 if there is none. Any process that may write to the object could have
+/// forged it.
+pub fn recorded_pid(file: &Descriptor) -> i32 {
+    sys::fgetxattr::<4>(file, CREATOR).map_or(0, |[pid, ..]| i32::try_from(pid).unwrap_or(0))
 }
 
-/// The state of an object. Where it is unattached, this process holds the exclusive lock on it from
-/// then on.
-pub(crate) fn object_state(file: &Descriptor, owner: u32) -> State {
-    if owner != sys::effective_uid() {
+/// The state of an object. If no process uses it, `file` holds the exclusive lock on it from then on.
+pub fn object_state(file: &Descriptor, owner: u32) -> State {
+    if owner != sys::geteuid() {
         return State::Foreign;
     }
-    match sys::lock_exclusive(file) {
+    match sys::flock(file, Lock::Exclusive) {
         Ok(()) => {}
-        Err(Errno::EWOULDBLOCK) => return State::Attached,
+        Err(error) if error.errno == Errno::EWOULDBLOCK => return State::Attached,
         Err(_) => return State::Unknown,
     }
-    State::Unattached(match sys::attribute(file, CREATOR) {
-        // In another pid or time namespace the pid and the start mean another process.
+    State::Unattached(match sys::fgetxattr(file, CREATOR) {
+        // In another pid or time namespace, pid and start mean another process.
         Some([pid, start_ms, pid_namespace, time_namespace])
             if sys::namespaces() == Some([pid_namespace, time_namespace]) =>
         {
@@ -160,15 +149,14 @@ pub(crate) fn object_state(file: &Descriptor, owner: u32) -> State {
     })
 }
 
-/// Whether all its threads have ended, and it only waits to be reaped.
-fn has_ended(stat: &ProcessStat) -> bool {
+/// Whether all its threads have exited, and it only waits to be reaped.
+fn has_exited(stat: &ProcessStat) -> bool {
     matches!(stat.state, b'Z' | b'X') && stat.threads <= 1
 }
 
-/// Whether it started after this time, in seconds since 1970. A clock that was set backwards since
-/// then makes this say no.
+/// Whether it started after this time, in seconds since 1970; no, if the clock was set backwards since then.
 fn started_after(stat: &ProcessStat, time: i64) -> bool {
-    /// Times of segments are in whole seconds, and a leap second moves the clock.
+    /// Times of segments are whole seconds, and a leap second moves the clock.
     const MARGIN_MS: i64 = 2000;
 
     let age_ms = sys::boot_clock_ms().wrapping_sub(stat.start_ms);
@@ -181,8 +169,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_process_has_ended_when_no_thread_of_it_is_left() {
-        for (state, threads, ended) in [
+    fn a_process_has_exited_when_no_thread_of_it_is_left() {
+        for (state, threads, exited) in [
             (b'S', 1, false),
             (b'R', 3, false),
             (b'Z', 3, false),
@@ -194,19 +182,19 @@ mod tests {
                 threads,
                 start_ms: 0,
             };
-            assert_eq!(has_ended(&stat), ended);
+            assert_eq!(has_exited(&stat), exited);
         }
     }
 
     #[test]
     fn this_process_runs_and_started_before_now() {
-        let id = sysv::get(crate::key::Key::PRIVATE, 1, sysv::CREATE | 0o600).unwrap();
+        let id = sys::shmget(libc::IPC_PRIVATE, 1, 0o600).unwrap();
         let info = sysv::info(id);
-        let cleared = clear(id);
-        let _ = sysv::remove(id);
+        let removed = remove_stale(id);
+        let _ = sys::shmctl_rmid(id);
         let info = info.unwrap();
         assert_eq!(creator(&info), Creator::Alive);
-        assert!(!cleared);
+        assert!(!removed);
         let before_this_process = Info {
             change_time: info.change_time - 1_000_000,
             ..info

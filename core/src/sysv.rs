@@ -1,81 +1,40 @@
-//! System V shared memory segments: `shmget(2)`, `shmat(2)`, `shmdt(2)`, `shmctl(2)`.
+//! System V segments: what the kernel knows about one, and changes of it.
 
-use core::ffi::{c_int, c_void};
+use core::ffi::c_int;
 
 use crate::error::{Call, Errno, Error};
 use crate::info::{HugePages, Info};
 use crate::key::Key;
 use crate::sys;
 
-/// Make the segment if there is none.
-pub const CREATE: c_int = libc::IPC_CREAT;
-/// With [`CREATE`]: fail if there is one already.
-pub const EXCLUSIVE: c_int = libc::IPC_EXCL;
-
-/// The id of the segment with this key; `size` in bytes, `flags` as `shmget(2)` takes them: mode
-/// bits, [`CREATE`], [`EXCLUSIVE`].
-#[inline]
-pub fn get(key: Key, size: usize, flags: c_int) -> Result<c_int, Error> {
-    Call::Shmget.of(sys::shmget(key.raw(), size, flags))
+/// What the kernel knows about this segment; EACCES without permission to read it.
+pub fn info(id: c_int) -> Result<Info, Error> {
+    sys::shmctl_stat(id).map(|ds| info_of(id, &ds))
 }
 
-/// Attaches the segment, writable, at an address of the kernel's choice.
-#[inline]
-pub fn attach(id: c_int) -> Result<*mut c_void, Error> {
-    Call::Shmat.of(sys::shmat(id, 0))
-}
-
-/// As [`attach`], for reading only.
-pub fn attach_read_only(id: c_int) -> Result<*mut c_void, Error> {
-    Call::Shmat.of(sys::shmat(id, libc::SHM_RDONLY))
-}
-
-/// Detaches the segment that is attached at this address.
-///
-/// # Safety
-///
-/// Nothing in this process may use the memory any more.
-#[inline]
-pub unsafe fn detach(address: *const c_void) -> Result<(), Error> {
-    // SAFETY: the caller gives up the memory.
-    Call::Shmdt.of(unsafe { sys::shmdt(address) })
-}
-
-/// Removes the segment: its key is free at once, its memory when the last process detaches.
-#[inline]
-pub fn remove(id: c_int) -> Result<(), Error> {
-    Call::Shmctl.of(sys::shm_remove(id))
-}
-
-/// The error of a call with an id that [`get`] found: if the id has gone since, there is no segment
-/// with its key.
-pub(crate) fn absent_if_gone(error: Error) -> Error {
-    match (error.call(), error.errno()) {
-        (Call::Shmat | Call::Shmctl, Errno::EINVAL | Errno::EIDRM) => {
-            Call::Shmget.failed(Errno::ENOENT)
+/// Same as [`info`], and without permission to read it, if the kernel allows that (Linux 4.17).
+pub fn info_unchecked(id: c_int) -> Result<Info, Error> {
+    match info(id) {
+        Err(error) if error.errno == Errno::EACCES => {
+            let any = sys::shmctl_stat_any(id).map_err(|_| error);
+            any.map(|ds| info_of(id, &ds))
         }
-        _ => error,
+        info => info,
     }
 }
 
-/// What the kernel knows about this segment; EACCES without permission to read it.
-pub fn info(id: c_int) -> Result<Info, Error> {
-    Call::Shmctl.of(sys::shm_stat(id).map(|ds| info_of(id, &ds)))
+/// Whether a call has failed because there is no such segment any more.
+pub fn is_gone(error: Error) -> bool {
+    matches!(error.errno, Errno::EINVAL | Errno::EIDRM)
 }
 
-/// Whether any process is known to have it attached.
-pub(crate) fn is_attached(id: c_int) -> bool {
-    info(id).is_ok_and(|info| info.attached != Some(0))
-}
-
-/// As [`info`], and also for a segment that this process may not read, where the kernel allows that
-/// (Linux 4.17 and later).
-pub fn info_unchecked(id: c_int) -> Result<Info, Error> {
-    let status = match sys::shm_stat(id) {
-        Err(Errno::EACCES) => sys::shm_stat_any(id).map_err(|_| Errno::EACCES),
-        status => status,
-    };
-    Call::Shmctl.of(status.map(|ds| info_of(id, &ds)))
+/// The error of a call with an id that `shmget(2)` found: if the id is gone since, there is no segment
+/// with its key.
+pub fn absent_if_gone(error: Error) -> Error {
+    match error.call {
+        Call::Shmat | Call::Shmctl if is_gone(error) => Call::Shmget.failed(Errno::ENOENT),
+        _ => error,
+    }
 }
 
 fn info_of(id: c_int, ds: &libc::shmid_ds) -> Info {
@@ -115,30 +74,20 @@ fn key_of(perm: &libc::ipc_perm) -> libc::key_t {
 }
 
 /// Changes the permission bits.
-pub fn change_mode(id: c_int, mode: u32) -> Result<(), Error> {
+pub fn chmod(id: c_int, mode: u32) -> Result<(), Error> {
     change(id, |ds| ds.shm_perm.mode = mode as _)
 }
 
 /// Changes the owner.
-pub fn change_owner(id: c_int, uid: u32, gid: u32) -> Result<(), Error> {
+pub fn chown(id: c_int, uid: u32, gid: u32) -> Result<(), Error> {
     change(id, |ds| (ds.shm_perm.uid, ds.shm_perm.gid) = (uid, gid))
 }
 
-/// Changes what `IPC_SET` can change, the rest left as it is.
+/// Changes what `IPC_SET` can change; all else stays as it is.
 fn change(id: c_int, change: impl FnOnce(&mut libc::shmid_ds)) -> Result<(), Error> {
-    let mut ds = Call::Shmctl.of(sys::shm_stat(id))?;
+    let mut ds = sys::shmctl_stat(id)?;
     change(&mut ds);
-    Call::Shmctl.of(sys::shm_set(id, &ds))
-}
-
-/// Keeps the segment in memory, so that it is never swapped; see `SHM_LOCK` in `shmctl(2)`.
-pub fn lock(id: c_int) -> Result<(), Error> {
-    Call::Shmctl.of(sys::shm_lock(id))
-}
-
-/// Lets the segment be swapped again.
-pub fn unlock(id: c_int) -> Result<(), Error> {
-    Call::Shmctl.of(sys::shm_unlock(id))
+    sys::shmctl_set(id, &ds)
 }
 
 #[cfg(test)]
@@ -147,10 +96,10 @@ mod tests {
 
     #[test]
     fn a_removed_segment_keeps_its_memory_until_the_last_detach() {
-        let id = get(Key::PRIVATE, 100, CREATE | 0o600).unwrap();
+        let id = sys::shmget(libc::IPC_PRIVATE, 100, 0o600).unwrap();
         let before = info(id);
-        let address = attach(id);
-        remove(id).unwrap();
+        let address = sys::shmat(id, 0);
+        sys::shmctl_rmid(id).unwrap();
 
         let before = before.unwrap();
         assert_eq!(
@@ -167,7 +116,7 @@ mod tests {
         assert_eq!(unsafe { address.read() }, 7);
 
         // SAFETY: the memory is not used below.
-        unsafe { detach(address.cast()) }.unwrap();
+        unsafe { sys::shmdt(address.cast()) }.unwrap();
         assert_eq!(
             info(id).err().map(|error| error.errno()),
             Some(Errno::EINVAL)
@@ -176,10 +125,10 @@ mod tests {
 
     #[test]
     fn info_unchecked_names_the_same_segment() {
-        let id = get(Key::PRIVATE, 123, CREATE | 0o640).unwrap();
-        let any = sys::shm_stat_any(id).map(|ds| info_of(id, &ds));
+        let id = sys::shmget(libc::IPC_PRIVATE, 123, 0o640).unwrap();
+        let any = sys::shmctl_stat_any(id).map(|ds| info_of(id, &ds));
         let info = info(id);
-        remove(id).unwrap();
+        sys::shmctl_rmid(id).unwrap();
         assert_eq!(any.unwrap(), info.unwrap());
     }
 }

@@ -1,12 +1,12 @@
-//! Numbers and short lines of text, written and read without `core::fmt` and `core::str`: those
-//! would double the size of the shared library.
+//! Numbers and short lines of text, written and read without `core::fmt` and `core::str`, which would
+//! double the size of the shared library.
 
 use crate::sys;
 
-/// Long enough for a path and what is to say of it.
+/// Room for a path and a sentence about it.
 const SIZE: usize = 5120;
 
-/// A line of a bounded length: what does not fit is cut, control characters are replaced.
+/// A line of bounded length: text that does not fit is cut, control characters are replaced.
 pub struct Text {
     bytes: [u8; SIZE],
     length: usize,
@@ -27,8 +27,8 @@ impl Text {
     #[inline(never)]
     pub fn push(&mut self, byte: u8) {
         let byte = if byte.is_ascii_control() { b'?' } else { byte };
-        if let Some(place) = self.bytes.get_mut(self.length) {
-            *place = byte;
+        if let Some(to) = self.bytes.get_mut(self.length) {
+            *to = byte;
             self.length = self.length.saturating_add(1);
         }
     }
@@ -51,29 +51,29 @@ impl Text {
         self.digits(number.unsigned_abs(), 10, 1);
     }
 
-    /// A number in base 16, of at least so many digits.
-    pub fn hex(&mut self, number: u64, least: usize) {
+    /// A number in base 16, with at least `min` digits.
+    pub fn hex(&mut self, number: u64, min: usize) {
         self.text("0x");
-        self.digits(number, 16, least);
+        self.digits(number, 16, min);
     }
 
-    /// A number in base 8, of at least so many digits.
-    pub fn octal(&mut self, number: u64, least: usize) {
-        self.digits(number, 8, least);
+    /// A number in base 8, with at least `min` digits.
+    pub fn octal(&mut self, number: u64, min: usize) {
+        self.digits(number, 8, min);
     }
 
-    /// A number in base 8, 10 or 16, of at least so many digits.
+    /// A number in base 8, 10 or 16, with at least `min` digits.
     #[inline(never)]
-    fn digits(&mut self, number: u64, base: u64, least: usize) {
+    fn digits(&mut self, number: u64, base: u64, min: usize) {
         let mut digits = [0; 22];
         let mut rest = number;
         let mut used: usize = 0;
-        for place in &mut digits {
-            if rest == 0 && used >= least {
+        for to in &mut digits {
+            if rest == 0 && used >= min {
                 break;
             }
             let digit = rest.checked_rem(base).unwrap_or(0) as u8;
-            *place = digit.wrapping_add(if digit < 10 { b'0' } else { b'a' - 10 });
+            *to = digit.wrapping_add(if digit < 10 { b'0' } else { b'a' - 10 });
             rest = rest.checked_div(base).unwrap_or(0);
             used = used.saturating_add(1);
         }
@@ -89,11 +89,11 @@ impl Text {
         if let Some(last) = self.bytes.get_mut(self.length.saturating_sub(1)) {
             *last = b'\n';
         }
-        sys::print_error(self.as_bytes());
+        sys::fwrite_stderr(self.as_bytes());
     }
 }
 
-/// The number that a text is, in base 10 or 16; no sign, no blanks.
+/// Reads a number in base 8, 10 or 16, without sign and blanks.
 pub fn parse_number(text: &[u8], base: u32) -> Option<u32> {
     if text.is_empty() {
         return None;

@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use shmcomm::mutex::Acquired::{Clean, OwnerDied};
-use shmcomm::options::Options;
+use shmcomm::segment::Options;
 use shmcomm::{Errno, Mutex, Name, Segment, futex};
 use support::{
     ATTEMPTS, Child, SLACK, again, errno, kill_at_each, signal_storm, sleep_ms, timed, within,

@@ -18,7 +18,7 @@ use std::sync::atomic::{
 use std::time::{Duration, Instant};
 
 use shmcomm::mutex::{Word, WordMutex};
-use shmcomm::options::Options;
+use shmcomm::segment::Options;
 use shmcomm::{Errno, Mutex, Name, Segment};
 use support::{Child, errno, sleep_ms, timed};
 

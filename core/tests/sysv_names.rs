@@ -11,7 +11,7 @@ mod support;
 
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
-use shmcomm::options::Options;
+use shmcomm::segment::Options;
 use shmcomm::{Errno, Name, segment};
 use support::{Child, errno};
 

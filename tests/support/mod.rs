@@ -233,7 +233,8 @@ impl ObjectName {
             let _ = fs::remove_file(left);
         }
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
-        Self(directory.join(format!("{PREFIX}{}-{number}", std::process::id())))
+        // Of one width, so that no name is the beginning of another.
+        Self(directory.join(format!("{PREFIX}{}-{number:04}", std::process::id())))
     }
 
     /// The file that the object is.

@@ -113,7 +113,7 @@ impl Layout {
             Ok(layout) if layout.ring_start == ring_start && layout.file_size() == file_size => {
                 Ok(layout)
             }
-            _ => Err(Call::Mmap.failed(Errno::EBADMSG)),
+            _ => Err(Call::Channel.failed(Errno::EBADMSG)),
         }
     }
 
@@ -140,7 +140,7 @@ impl Drop for Memory {
         if self.process.is_this() {
             let start = self.mapped();
             // SAFETY: mapped by map_twice, and its owner uses the memory no more.
-            let _ = unsafe { sys::unmap(start, self.layout.mapped_size()) };
+            let _ = unsafe { sys::munmap(start, self.layout.mapped_size()) };
         }
     }
 }
@@ -152,7 +152,7 @@ impl Memory {
             ring_start,
             capacity,
         } = layout;
-        let start = Call::Mmap.of(sys::map_twice(file, ring_start, capacity))?;
+        let start = sys::mmap_twice(file, ring_start, capacity)?;
         let memory = Self {
             view: View {
                 // SAFETY: the header is mapped, right before the ring.
@@ -167,7 +167,7 @@ impl Memory {
         // A mapping holds the file open, and so its locks: a child must not have it.
         let (start, size) = (memory.mapped(), layout.mapped_size());
         // SAFETY: mapped, of this size.
-        Call::Madvise.of(unsafe { sys::advise(start, size, Advice::NotForChildren) })?;
+        unsafe { sys::madvise(start, size, Advice::DontFork) }?;
         Ok(memory)
     }
 
@@ -193,7 +193,7 @@ impl Memory {
         );
         match found == (MAGIC, self.layout.ring_start as u64) {
             true => Ok(()),
-            false => Err(Call::Mmap.failed(Errno::EBADMSG)),
+            false => Err(Call::Channel.failed(Errno::EBADMSG)),
         }
     }
 

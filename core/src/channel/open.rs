@@ -5,12 +5,12 @@ use core::sync::atomic::Ordering::Relaxed;
 use super::memory::{Layout, Memory};
 use super::{Channel, End};
 use crate::endpoint::{Endpoint, Side};
-use crate::error::Error;
+use crate::error::{Call, Errno, Error};
 use crate::fork::{self, Registered};
 use crate::name::Name;
-use crate::object::{self, Creation, Place, StandIn, Unnamed};
+use crate::object::{self, ObjectName, OpenMode, Opened, TemporaryLink, Unpublished};
 use crate::ring::{Consumer, Producer};
-use crate::sys::{self, Access};
+use crate::sys::{self, Access, Path};
 
 /// The capacity where none is asked for.
 const DEFAULT_CAPACITY: usize = 1 << 20;
@@ -38,73 +38,72 @@ impl Options {
     /// Opens an end of a channel, which is made if need be; `posix:` and `file:` names.
     #[inline(never)]
     pub fn open(&self, name: Name<'_>) -> Result<Channel, Error> {
-        let place = match name {
-            Name::Posix(name) => Place::Posix(name),
-            Name::File(path) => Place::File(path),
-            _ => return Err(Error::INVALID),
-        };
+        /// Each further attempt means that another process has created or removed the name.
+        const MAX_ATTEMPTS: u32 = 100;
+
+        let mut path = Path::empty();
+        let name = ObjectName::new(name, &mut path)?;
         if self.mode & !0o777 != 0 || (self.exclusive && !self.create) {
             return Err(Error::INVALID);
         }
-        let creation = Creation {
-            create: self.create,
-            exclusive: self.exclusive,
-            reclaim: false,
-        };
-        creation.find_or_make(place, || self.find(place), || self.make(place))
-    }
-
-    #[inline(never)]
-    fn find(&self, place: Place<'_>) -> Result<Channel, Error> {
-        let (file, memory) = fork::undisturbed(|| self.open_file(place))?;
-        memory.check()?;
-        self.take(file, memory)
-    }
-
-    #[inline(never)]
-    fn open_file(&self, place: Place<'_>) -> Result<(Registered, Memory), Error> {
-        let (file, size) = object::open(place, Access::ReadWrite, self.create)?;
-        let file = Registered::new(file)?;
-        let layout = Layout::of(size, sys::page_size())?;
-        if self.capacity > layout.capacity {
-            return Err(Error::INVALID);
+        for _ in 0..MAX_ATTEMPTS {
+            match self.open_once(name) {
+                Err(Error::RACED) => {}
+                opened => return opened,
+            }
         }
-        let memory = Memory::map(file.file(), layout)?;
-        Ok((file, memory))
+        Err(Call::Open.failed(Errno::EBUSY))
     }
 
-    #[inline(never)]
-    fn make(&self, place: Place<'_>) -> Result<Channel, Error> {
+    fn open_once(&self, name: ObjectName<'_>) -> Result<Channel, Error> {
+        let (file, memory, link) = fork::undisturbed(|| self.open_file(name))?;
+        match link {
+            None => memory.check()?,
+            Some(_) => memory.init(),
+        }
+        let channel = self.take(file, memory)?;
+        // The name comes last, when nothing else can fail.
+        if let Some(link) = link {
+            link.publish(channel.endpoint.file(), name)?;
+        }
+        Ok(channel)
+    }
+
+    /// A new channel has a link to publish.
+    fn open_file(
+        &self,
+        name: ObjectName<'_>,
+    ) -> Result<(Registered, Memory, Option<TemporaryLink>), Error> {
         let capacity = match self.capacity {
             0 => DEFAULT_CAPACITY,
             asked => asked,
         };
-        let layout = Layout::new(capacity, sys::page_size())?;
-        let (file, memory, stand_in) = fork::undisturbed(|| self.make_file(place, layout))?;
-        memory.init();
-        let channel = self.take(file, memory)?;
-        // The name comes last, when nothing else can fail.
-        stand_in.publish(channel.endpoint.file(), place)?;
-        Ok(channel)
-    }
-
-    #[inline(never)]
-    fn make_file(
-        &self,
-        place: Place<'_>,
-        layout: Layout,
-    ) -> Result<(Registered, Memory, StandIn), Error> {
-        let Unnamed { file, stand_in } = Unnamed::make(place, layout.file_size(), self.mode)?;
+        let new = Layout::new(capacity, sys::page_size());
+        let mode = OpenMode {
+            access: Access::ReadWrite,
+            create: self.create,
+            exclusive: self.exclusive,
+            reclaim: false,
+            size: new.map_or(0, Layout::file_size),
+            mode: self.mode,
+        };
+        let (file, layout, link) = match object::open(name, mode)? {
+            Opened::Found(file, size) => (file, Layout::of(size, sys::page_size())?, None),
+            Opened::Fresh(Unpublished { file, link }) => (file, new?, Some(link)),
+        };
+        if self.capacity > layout.capacity {
+            return Err(Error::INVALID);
+        }
         let file = Registered::new(file)?;
         let memory = Memory::map(file.file(), layout)?;
-        Ok((file, memory, stand_in))
+        Ok((file, memory, link))
     }
 
     /// Takes the end.
     fn take(&self, file: Registered, memory: Memory) -> Result<Channel, Error> {
         let view = memory.view();
         let endpoint = Endpoint::claim(file, self.side, self.shared, view.last_holder(self.side))?;
-        let registered = sys::register_for_barriers();
+        let registered = sys::membarrier_register();
         // Before the peer is asked for: whoever comes in between has been met.
         let peers_before = view.opened(self.side.other()).load(Relaxed);
         let mut channel = Channel {
@@ -141,11 +140,10 @@ mod tests {
     use std::process::Command;
 
     use super::*;
-    use crate::error::Errno;
 
     #[test]
     fn a_dead_holders_end_is_waited_for_and_a_living_ones_is_not() {
-        let name = format!("shmcomm-test-{}-last-holder", sys::pid());
+        let name = format!("shmcomm-test-{}-last-holder", sys::getpid());
         let options = Options {
             side: Side::Sender,
             capacity: 0,
@@ -170,8 +168,8 @@ mod tests {
             });
             open().map(|opened| opened.memory.view().last_holder(Side::Sender).load(Relaxed))
         });
-        object::remove(Place::Posix(name.as_bytes())).unwrap();
+        crate::segment::remove(Name::Posix(name.as_bytes())).unwrap();
         assert_eq!([busy, still_busy], [Some(Errno::EBUSY); 2]);
-        assert_eq!(opened, Ok(sys::pid() as u32));
+        assert_eq!(opened, Ok(sys::getpid() as u32));
     }
 }

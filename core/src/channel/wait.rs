@@ -56,10 +56,10 @@ impl SleepWord for AtomicU32 {
     }
     /// By `membarrier(2)`.
     fn fence_everywhere(&self) -> bool {
-        sys::barrier_everywhere()
+        sys::membarrier_global()
     }
     fn wait(&self, expected: u32, nanoseconds: i64) -> Wake {
-        match futex::sleep(self, expected, nanoseconds) {
+        match futex::sleep(self, expected, nanoseconds).map_err(|error| error.errno()) {
             Err(Errno::ETIMEDOUT) => Wake::TimedOut,
             Err(Errno::EINTR) => Wake::Interrupted,
             _ => Wake::Called,
@@ -101,7 +101,7 @@ impl Channel {
     fn attempt_until(&mut self, timeout_ms: c_int, length: u64) -> Result<(u64, u64), Error> {
         match self.attempt(length) {
             Err(Stop::Wait) if timeout_ms == 0 && self.held_by.is_none() => {
-                return Err(Call::Futex.failed(Errno::EAGAIN));
+                return Err(Call::Channel.failed(Errno::EAGAIN));
             }
             Err(Stop::Wait) => {}
             result => return result.map_err(stopped),
@@ -119,7 +119,7 @@ impl Channel {
         }
         if timeout_ms == 0 {
             return match self.look_around(length) {
-                Err(Stop::Wait) => Err(Call::Futex.failed(Errno::EAGAIN)),
+                Err(Stop::Wait) => Err(Call::Channel.failed(Errno::EAGAIN)),
                 result => result.map_err(stopped),
             };
         }
@@ -144,7 +144,7 @@ impl Channel {
                 result => return result.map_err(stopped),
             }
             if end == Wake::Interrupted && self.interruptible {
-                return Err(Call::Futex.failed(Errno::EINTR));
+                return Err(Call::Channel.failed(Errno::EINTR));
             }
             if remaining > 0 {
                 continue;
@@ -157,14 +157,14 @@ impl Channel {
                 // What it did before it went counts.
                 match self.attempt(length) {
                     Err(Stop::Wait) if self.held_by.is_none() => {
-                        return Err(Call::Futex.failed(errno));
+                        return Err(Call::Channel.failed(errno));
                     }
                     Err(Stop::Wait) => {}
                     result => return result.map_err(stopped),
                 }
             }
             if deadline.has_passed() {
-                return Err(Call::Futex.failed(Errno::ETIMEDOUT));
+                return Err(Call::Channel.failed(Errno::ETIMEDOUT));
             }
             slice = Deadline::after_ns(SLICE_NS);
         }
@@ -231,11 +231,10 @@ mod tests {
     use crate::channel::Options;
     use crate::handshake::CALM;
     use crate::name::Name;
-    use crate::object::Place;
 
     /// Both ends of a new channel, whose name is gone.
     fn ends(name: &str) -> [Channel; 2] {
-        let name = format!("shmcomm-test-{}-{name}", sys::pid());
+        let name = format!("shmcomm-test-{}-{name}", sys::getpid());
         let ends = [Side::Sender, Side::Receiver].map(|side| {
             let options = Options {
                 side,
@@ -248,7 +247,7 @@ mod tests {
             };
             options.open(Name::Posix(name.as_bytes())).unwrap()
         });
-        object::remove(Place::Posix(name.as_bytes())).unwrap();
+        crate::segment::remove(Name::Posix(name.as_bytes())).unwrap();
         ends
     }
 
@@ -266,7 +265,7 @@ mod tests {
     #[test]
     fn the_fence_is_left_out_when_nobody_has_slept_for_long() {
         let mut ends = ends("calm");
-        let has_barrier = sys::register_for_barriers();
+        let has_barrier = sys::membarrier_register();
         assert!(ends.iter().all(|end| end.registered == has_barrier));
         assert!(ends[1].receive(&mut [], 1).is_err());
         assert!(is_fenced(&ends[1], Side::Receiver));

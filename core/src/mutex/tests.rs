@@ -4,7 +4,7 @@ use super::*;
 use crate::sys;
 
 fn this_thread() -> u64 {
-    holder(sys::thread_id() as u32, sys::boot_clock_ms())
+    holder(sys::gettid() as u32, sys::boot_clock_ms())
 }
 
 fn mutex() -> Mutex {
@@ -125,7 +125,7 @@ fn a_later_thread_of_the_same_id_is_not_the_holder() {
 #[test]
 fn a_holder_of_an_earlier_boot_is_dead() {
     let mutex = mutex();
-    let another_boot = mutex.0.kind.load(Relaxed) ^ (1 << (Place::BITS - 1));
+    let another_boot = mutex.0.kind.load(Relaxed) ^ (1 << (Namespace::BITS - 1));
     for (word, acquired) in [
         (this_thread(), Acquired::OwnerDied),
         (FREE, Acquired::Clean),
@@ -153,7 +153,7 @@ fn the_loser_of_an_init_race_leaves_the_winners_lock() {
             AtomicU64::new(garbage),
             AtomicU64::new(garbage),
         ));
-        let kind = Place::current().map(|place| MAGIC | place.raw());
+        let kind = Namespace::current().map(|place| MAGIC | place.raw());
         mutex.init().unwrap();
         mutex.lock(0).unwrap();
         let locked = mutex.0.word.load(Relaxed);
@@ -167,7 +167,7 @@ fn the_loser_of_an_init_race_leaves_the_winners_lock() {
 #[test]
 fn the_loser_of_an_init_race_with_another_namespace_is_refused() {
     let mutex = Mutex::default();
-    let here = MAGIC | Place::current().unwrap().raw();
+    let here = MAGIC | Namespace::current().unwrap().raw();
     mutex.0.settle(0, 0, Some(here ^ 1), true).unwrap();
     let lost = mutex.0.settle(0, 0, Some(here), true);
     assert_eq!(errno(lost), Some(Errno::EOPNOTSUPP));

@@ -7,7 +7,7 @@ use core::sync::atomic::{AtomicU64, Ordering};
 use crate::deadline::Deadline;
 use crate::error::Errno;
 use crate::futex;
-use crate::place::Place;
+use crate::namespace::Namespace;
 use crate::stale;
 use crate::sys;
 
@@ -71,7 +71,8 @@ impl Word for AtomicU64 {
 
     fn sleep(&self, expected: u64, deadline: Deadline) -> Result<(), Errno> {
         let look_again = deadline.or_earlier(Deadline::after_ms(CHECK_MS));
-        futex::wait_until(low_half(self), expected as u32, look_again)
+        let result = futex::wait_until(low_half(self), expected as u32, look_again);
+        result.map_err(|error| error.errno())
     }
 
     fn wake(&self) {
@@ -80,12 +81,12 @@ impl Word for AtomicU64 {
 
     #[inline(always)]
     fn thread_id() -> u32 {
-        sys::thread_id() as u32
+        sys::gettid() as u32
     }
 
     #[inline(always)]
     fn place() -> Option<u64> {
-        Place::current().map(Place::raw)
+        Namespace::current().map(Namespace::raw)
     }
 
     fn now_ms() -> i64 {
@@ -94,7 +95,7 @@ impl Word for AtomicU64 {
 
     fn has_died(tid: u32, at_ms: i64, thoroughly: bool) -> bool {
         let tid = tid as i32;
-        !sys::process_exists(tid) || (thoroughly && stale::thread_has_ended(tid, at_ms))
+        !sys::process_exists(tid) || (thoroughly && stale::thread_has_exited(tid, at_ms))
     }
 
     fn deadline(timeout_ms: c_int) -> Deadline {

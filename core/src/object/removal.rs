@@ -1,102 +1,101 @@
-//! Removing an object: because somebody says so, or because it is stale.
+//! Removing an object: on request, or because it is stale.
 //!
-//! A name can pass to another object at any moment. A remover holds the shared lock of what it
-//! removes, and a reclaimer the exclusive one of what it judges, so that no call of this library
-//! removes a name while a stale object that has it is being replaced. Where something else did, the
+//! A name can pass to another object at any moment. A remover holds the shared lock of the object that it
+//! removes, and a reclaimer the exclusive lock of the object that it judges: no call of this library
+//! removes a name while a stale object that has it is being replaced. If another program did, the
 //! reclaimer finds another object under the temporary name that it moved the stale one to, and gives
 //! that object its name back.
 
+use core::ffi::CStr;
+
+use super::name::ObjectName;
 use super::temporary;
-use super::{Place, stale};
 use crate::error::{Call, Errno, Error};
-use crate::sys::{self, Access, Descriptor, Path};
+use crate::stale;
+use crate::sys::{self, Access, Descriptor, Lock};
 
-/// Removes the object of this name if it is left over; whether nothing has the name any more. ELOOP
-/// where that would replace a symbolic link.
-pub fn clear(place: Place<'_>) -> Result<bool, Error> {
-    let path = place.path()?;
-    let file = match sys::open(&path, Access::Read, place.follows_links()) {
-        Ok(file) => file,
-        Err(Errno::ENOENT) => return Ok(true),
-        Err(_) => return Ok(false),
+/// Removes the object of this name if it is stale. ELOOP if that would replace a symbolic link.
+pub fn remove_stale(name: ObjectName<'_>) -> Result<(), Error> {
+    let Ok(file) = sys::open(name.path, Access::Read, name.is_file) else {
+        return Ok(());
     };
-    let status = Call::Fstat.of(sys::status(&file))?;
-    if !sys::is_regular(&status) || !stale::object_state(&file, status.st_uid).is_left_over() {
-        return Ok(false);
+    let status = sys::fstat(&file)?;
+    if !sys::is_regular(&status) || !stale::object_state(&file, status.st_uid).is_stale() {
+        return Ok(());
     }
-    match sys::status_of_path(path.as_c_str(), false) {
+    match sys::fstatat(name.path, false) {
         Ok(named) if sys::is_symbolic_link(&named) => Err(Call::Open.failed(Errno::ELOOP)),
-        Ok(named) if sys::is_same_file(&named, &status) => move_aside(place, &path, &status),
-        Ok(_) => Ok(false),
-        Err(_) => Ok(true),
+        Ok(named) if sys::is_same_file(&named, &status) => move_aside(name, &status),
+        Ok(_) | Err(_) => Ok(()),
     }
 }
 
-/// Removes the judged object, proven to be what had the name when it is removed.
-fn move_aside(place: Place<'_>, path: &Path, judged: &libc::stat) -> Result<bool, Error> {
-    let aside = Call::Arguments.of(temporary::aside(place))?;
-    match sys::rename(path, &aside) {
-        Err(Errno::ENOENT) => return Ok(true),
-        renamed => Call::Rename.of(renamed)?,
+/// Removes the judged object, proven to be the one that had the name when it is removed.
+fn move_aside(name: ObjectName<'_>, judged: &libc::stat) -> Result<(), Error> {
+    temporary::sweep(name.directory(), None);
+    let aside = temporary::unique(name, temporary::OLD)?;
+    match sys::rename(name.path, &aside) {
+        Err(error) if error.errno == Errno::ENOENT => return Ok(()),
+        renamed => renamed?,
     }
-    let removed = match sys::status_of_path(aside.as_c_str(), false) {
-        Ok(moved) if sys::is_same_file(&moved, judged) => {
-            Call::Unlink.of(sys::unlink(&aside)).map(|()| true)
-        }
-        Ok(_) => Ok(false),
-        Err(errno) => Err(Call::Fstat.failed(errno)),
+    let failed = match sys::fstatat(&aside, false) {
+        Ok(moved) if sys::is_same_file(&moved, judged) => match sys::unlink(&aside) {
+            Ok(()) => return Ok(()),
+            failed => failed,
+        },
+        // The name had passed to another object.
+        Ok(_) => Ok(()),
+        Err(error) => Err(error),
     };
-    if removed != Ok(true) && put_back(&aside, path) == Err(Errno::EEXIST) {
+    match put_back(&aside, name.path) {
         // Another object was created meanwhile: this one keeps the temporary name.
-        return Ok(false);
+        Err(error) if error.errno == Errno::EEXIST => Ok(()),
+        _ => failed,
     }
-    removed
 }
 
-/// Gives a file its name back; EEXIST where that is taken.
-fn put_back(aside: &Path, path: &Path) -> Result<(), Errno> {
-    match sys::rename_to_new(aside, path) {
-        Ok(()) => Ok(()),
-        Err(Errno::EEXIST) => Err(Errno::EEXIST),
+/// Gives a file its name back; EEXIST if that is taken.
+fn put_back(aside: &CStr, path: &CStr) -> Result<(), Error> {
+    match sys::renameat2(aside, path) {
         // The kernel, the file system or a sandbox may not have that call.
-        Err(_) => {
+        Err(error) if error.errno != Errno::EEXIST => {
             sys::link(aside, path)?;
             sys::unlink(aside)
         }
+        renamed => renamed,
     }
 }
 
-/// Removes the name; who uses the object keeps it.
-pub fn remove(place: Place<'_>) -> Result<(), Error> {
-    let path = place.path()?;
-    let file = keep_from_reclaim(&path);
-    Call::Unlink.of(sys::unlink(&path))?;
-    if let Some(Ok(status)) = file.as_ref().map(sys::status)
+/// Removes the name. Processes that use the object keep it.
+pub fn remove(name: ObjectName<'_>) -> Result<(), Error> {
+    let file = keep_from_reclaim(name.path);
+    sys::unlink(name.path)?;
+    if let Some(Ok(status)) = file.as_ref().map(sys::fstat)
         && status.st_nlink != 0
     {
-        temporary::sweep(place.directory(), Some(&status));
+        temporary::sweep(name.directory(), Some(&status));
     }
     Ok(())
 }
 
-/// Has nobody replace the object of this name while the result lives. `None` where that cannot be
-/// had: the object cannot be opened, or is locked all the time. Removing it is not refused for that.
-fn keep_from_reclaim(path: &Path) -> Option<Descriptor> {
-    /// A millisecond each: replacing a stale object takes far less.
-    const TRIES: u32 = 200;
+/// Keeps other processes from replacing the object of this name while the result lives. `None` if that is
+/// impossible: the object cannot be opened, or stays locked. It may be removed all the same.
+fn keep_from_reclaim(path: &CStr) -> Option<Descriptor> {
+    /// One millisecond each: replacing a stale object takes far less.
+    const MAX_NAPS: u32 = 200;
 
-    for _ in 0..TRIES {
-        let named = sys::status_of_path(path.as_c_str(), false).ok()?;
+    for _ in 0..MAX_NAPS {
+        let named = sys::fstatat(path, false).ok()?;
         if !sys::is_regular(&named) {
             return None;
         }
         let file = sys::open(path, Access::Read, false).ok()?;
-        match sys::lock_shared(&file) {
-            Err(Errno::EWOULDBLOCK) => sys::sleep_ms(1),
+        match sys::flock(&file, Lock::Shared) {
+            Err(error) if error.errno == Errno::EWOULDBLOCK => sys::sleep_ms(1),
             Err(_) => return None,
             Ok(()) => {
-                let named = sys::status_of_path(path.as_c_str(), false).ok()?;
-                if sys::is_same_file(&named, &sys::status(&file).ok()?) {
+                let named = sys::fstatat(path, false).ok()?;
+                if sys::is_same_file(&named, &sys::fstat(&file).ok()?) {
                     return Some(file);
                 }
             }

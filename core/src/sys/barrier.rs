@@ -1,18 +1,17 @@
-//! Memory barriers of other processes, `membarrier(2)`.
+//! Memory barriers in other processes, `membarrier(2)`.
 
 use core::ffi::{c_int, c_long};
 
 const GLOBAL_EXPEDITED: c_int = 1 << 1;
 const REGISTER_GLOBAL_EXPEDITED: c_int = 1 << 2;
 
-/// Lets [`barrier_everywhere`] reach this process; whether it does.
-pub fn register_for_barriers() -> bool {
+/// Registers this process: [`membarrier_global`] reaches it from then on. False if that is impossible.
+pub fn membarrier_register() -> bool {
     membarrier(REGISTER_GLOBAL_EXPEDITED)
 }
 
-/// A full memory barrier on every thread of every process that is registered; false if there was
-/// none.
-pub fn barrier_everywhere() -> bool {
+/// A full memory barrier on every thread of every registered process; false if there was none.
+pub fn membarrier_global() -> bool {
     membarrier(GLOBAL_EXPEDITED)
 }
 

@@ -7,12 +7,12 @@ pub fn wall_clock_ms() -> i64 {
     clock_ns(libc::CLOCK_REALTIME) / 1_000_000
 }
 
-/// Milliseconds since boot, suspension included: what `/proc/PID/stat` counts from.
+/// Milliseconds since boot, suspension included: the clock of `/proc/PID/stat`.
 pub fn boot_clock_ms() -> i64 {
     clock_ns(libc::CLOCK_BOOTTIME) / 1_000_000
 }
 
-/// Nanoseconds for timeouts: never set.
+/// Nanoseconds of a clock that nobody sets: for timeouts.
 pub fn monotonic_clock_ns() -> i64 {
     clock_ns(libc::CLOCK_MONOTONIC)
 }
@@ -26,7 +26,7 @@ fn clock_ns(which: libc::clockid_t) -> i64 {
         .saturating_add(time.tv_nsec)
 }
 
-/// Nanoseconds, not negative, as the system takes them.
+/// A number of nanoseconds, not negative.
 pub fn timespec(ns: i64) -> libc::timespec {
     libc::timespec {
         tv_sec: ns / 1_000_000_000,
@@ -34,13 +34,13 @@ pub fn timespec(ns: i64) -> libc::timespec {
     }
 }
 
-/// Sleeps that long, or less if a signal comes.
+/// Sleeps, until a signal handler runs.
 pub fn sleep_ms(ms: i64) {
     sleep_ns(ms.saturating_mul(1_000_000));
 }
 
 /// The same in nanoseconds.
 pub fn sleep_ns(ns: i64) {
-    // SAFETY: the pointer is valid; the time that remains is not asked for.
+    // SAFETY: the pointer is valid, and NULL refuses the time that remains.
     unsafe { libc::nanosleep(&timespec(ns), ptr::null_mut()) };
 }

@@ -2,19 +2,19 @@
 
 use core::ffi::{CStr, c_int};
 
-use super::{Path, checked, not_negative, open_directory};
-use crate::error::Errno;
+use super::file::open_directory;
+use crate::error::{Call, Error};
 
-/// Gives a file another name, and takes that from what has it.
-pub fn rename(from: &Path, to: &Path) -> Result<(), Errno> {
+/// Renames a file; a file that has the new name loses it.
+pub fn rename(from: &CStr, to: &CStr) -> Result<(), Error> {
     // SAFETY: the paths end with NUL.
-    checked(unsafe { libc::rename(from.as_ptr(), to.as_ptr()) })
+    Call::Rename.checked(unsafe { libc::rename(from.as_ptr(), to.as_ptr()) })
 }
 
-/// Gives a file another name; EEXIST where that is taken.
-pub fn rename_to_new(from: &Path, to: &Path) -> Result<(), Errno> {
+/// Renames a file; EEXIST if the new name is taken (`RENAME_NOREPLACE`).
+pub fn renameat2(from: &CStr, to: &CStr) -> Result<(), Error> {
     // SAFETY: the paths end with NUL. Not the function, which old C libraries lack.
-    checked(unsafe {
+    let result = unsafe {
         libc::syscall(
             libc::SYS_renameat2,
             libc::AT_FDCWD,
@@ -23,29 +23,33 @@ pub fn rename_to_new(from: &Path, to: &Path) -> Result<(), Errno> {
             to.as_ptr(),
             libc::RENAME_NOREPLACE,
         )
-    } as c_int)
+    };
+    Call::Rename.checked(result as c_int)
 }
 
-/// Calls `each` with the names in a directory; those that come or go meanwhile may be left out.
-pub fn for_each_name(directory: &Path, mut each: impl FnMut(&[u8])) -> Result<(), Errno> {
-    /// Where in an entry its length and its name are: `getdents64(2)`.
+/// Calls `each` with the names in a directory, as far as it can be read. Names that appear or disappear
+/// meanwhile may be missing.
+pub fn for_each_name(directory: &CStr, mut each: impl FnMut(&[u8])) {
+    /// Offsets of the length and of the name in an entry: `getdents64(2)`.
     const LENGTH: usize = 16;
     const NAME: usize = 19;
 
     #[repr(align(8))]
     struct Entries([u8; 2048]);
 
-    let directory = open_directory(directory)?;
+    let Ok(directory) = open_directory(directory) else {
+        return;
+    };
     let mut entries = Entries([0; 2048]);
     loop {
         let size = entries.0.len();
         let to = entries.0.as_mut_ptr();
-        // SAFETY: the buffer is as long as said.
+        // SAFETY: the length is the buffer's.
         let read = unsafe { libc::syscall(libc::SYS_getdents64, directory.raw(), to, size) };
-        let read = not_negative(read as c_int)?;
-        let mut rest = entries.0.get(..read as usize).unwrap_or_default();
+        let read = usize::try_from(read).unwrap_or(0);
+        let mut rest = entries.0.get(..read).unwrap_or_default();
         if rest.is_empty() {
-            return Ok(());
+            return;
         }
         while let Some(length) = rest.get(LENGTH..).and_then(|at| at.first_chunk()) {
             let Some((entry, next)) = rest.split_at_checked(u16::from_ne_bytes(*length).into())
@@ -53,11 +57,10 @@ pub fn for_each_name(directory: &Path, mut each: impl FnMut(&[u8])) -> Result<()
                 break;
             };
             let name = entry.get(NAME..).unwrap_or_default();
-            if let Ok(name) = CStr::from_bytes_until_nul(name) {
-                each(name.to_bytes());
-            } else {
+            let Ok(name) = CStr::from_bytes_until_nul(name) else {
                 break;
-            }
+            };
+            each(name.to_bytes());
             rest = next;
         }
     }
@@ -66,6 +69,7 @@ pub fn for_each_name(directory: &Path, mut each: impl FnMut(&[u8])) -> Result<()
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sys::Path;
 
     #[test]
     fn all_names_of_a_directory_are_seen() {
@@ -77,16 +81,15 @@ mod tests {
         }
         let mut seen = Vec::new();
         let path = Path::new(&[directory.as_os_str().as_encoded_bytes()]).unwrap();
-        let result = for_each_name(&path, |name| {
+        for_each_name(&path, |name| {
             seen.push(String::from_utf8(name.to_vec()).unwrap());
         });
         std::fs::remove_dir_all(&directory).unwrap();
-        result.unwrap();
         seen.retain(|name| name != "." && name != "..");
         seen.sort();
         let mut names = names;
         names.sort();
         assert_eq!(seen, names);
-        assert!(for_each_name(&path, |_| ()).is_err());
+        for_each_name(&path, |_| panic!("the directory is removed"));
     }
 }

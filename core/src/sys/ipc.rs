@@ -1,39 +1,37 @@
 //! System V keys and shared memory.
 
 use core::ffi::{CStr, c_char, c_int, c_void};
-use core::mem::MaybeUninit;
 use core::ptr;
 use core::sync::atomic::{AtomicU8, Ordering::Relaxed};
 
-use super::{checked, errno, filled, not_negative};
-use crate::error::Errno;
+use crate::error::{Call, Errno, Error};
 
 /// The mode bit of a segment that is removed but still attached, see `shmctl(2)`.
 pub const SHM_DEST: u32 = 0o1000;
 /// The mode bit of a segment that may not be swapped.
 pub const SHM_LOCKED: u32 = 0o2000;
-/// As `SHM_STAT`, without asking for read permission; Linux 4.17.
+/// Same as `SHM_STAT`, without read permission; Linux 4.17.
 const SHM_STAT_ANY: c_int = 15;
-/// As many slots as ids of segments are spread over; an id is its slot plus a multiple of this.
+/// The number of slots: the id of a segment is its slot plus a multiple of this.
 const IPCMNI: c_int = 32768;
 
-/// A path that may be passed to the system while another thread stores the very same one.
+/// A path that a thread may pass to the system while another thread stores the same path again.
 pub struct SharedPath([AtomicU8; Self::SIZE]);
 
 impl SharedPath {
-    /// One byte more than the system takes, so that a path that is too long stays too long.
+    /// One byte more than the system takes: a path that is too long stays too long.
     pub const SIZE: usize = libc::PATH_MAX as usize + 1;
 
     pub const fn new() -> Self {
         Self([const { AtomicU8::new(0) }; Self::SIZE])
     }
 
-    /// Stores as much as there is room for; the last byte stays 0.
+    /// Stores the path, cut if it does not fit; the last byte stays 0.
     #[inline(never)]
     pub fn store(&self, path: impl Iterator<Item = u8>) {
         let room = self.0.iter().take(Self::SIZE.saturating_sub(1));
-        for (place, byte) in room.zip(path.chain([0])) {
-            place.store(byte, Relaxed);
+        for (to, byte) in room.zip(path.chain([0])) {
+            to.store(byte, Relaxed);
         }
     }
 
@@ -47,12 +45,12 @@ impl SharedPath {
     }
 }
 
-/// As many bytes as the path of the current directory has at most, and a NUL.
+/// The longest path of a current directory, with its NUL.
 pub const DIRECTORY_SIZE: usize = libc::PATH_MAX as usize;
 
-/// The directory that a relative path starts at; `None` if it has no path, or none that fits.
-pub fn current_directory(buffer: &mut [u8; DIRECTORY_SIZE]) -> Option<&CStr> {
-    // SAFETY: the buffer is as long as said.
+/// The current directory; `None` if it has no path, or none that fits.
+pub fn getcwd(buffer: &mut [u8; DIRECTORY_SIZE]) -> Option<&CStr> {
+    // SAFETY: the length is the buffer's.
     let path = unsafe { libc::getcwd(buffer.as_mut_ptr().cast(), buffer.len()) };
     if path.is_null() {
         return None;
@@ -61,85 +59,94 @@ pub fn current_directory(buffer: &mut [u8; DIRECTORY_SIZE]) -> Option<&CStr> {
 }
 
 #[inline]
-fn checked_key(key: libc::key_t) -> Result<libc::key_t, Errno> {
-    if key == -1 { Err(errno()) } else { Ok(key) }
-}
-
-#[inline]
-pub fn ftok(path: &CStr, id: c_int) -> Result<libc::key_t, Errno> {
+pub fn ftok(path: &CStr, id: c_int) -> Result<libc::key_t, Error> {
     // SAFETY: the path ends with NUL.
     checked_key(unsafe { libc::ftok(path.as_ptr(), id) })
 }
 
 #[inline]
-pub fn ftok_shared(path: &SharedPath, id: c_int) -> Result<libc::key_t, Errno> {
+pub fn ftok_shared(path: &SharedPath, id: c_int) -> Result<libc::key_t, Error> {
     // SAFETY: the path ends with NUL, since its last byte is never written.
     checked_key(unsafe { libc::ftok(path.as_ptr(), id) })
 }
 
 #[inline]
-pub fn shmget(key: libc::key_t, size: usize, flags: c_int) -> Result<c_int, Errno> {
-    // SAFETY: takes no pointer.
-    not_negative(unsafe { libc::shmget(key, size, flags) })
-}
-
-#[inline]
-pub fn shmat(id: c_int, flags: c_int) -> Result<*mut c_void, Errno> {
-    // SAFETY: at an address of the kernel's choice, so that no mapping is replaced.
-    let address = unsafe { libc::shmat(id, ptr::null(), flags) };
-    if address.addr() == usize::MAX {
-        Err(errno())
-    } else {
-        Ok(address)
+fn checked_key(key: libc::key_t) -> Result<libc::key_t, Error> {
+    match key {
+        -1 => Err(Call::Ftok.has_failed()),
+        _ => Ok(key),
     }
 }
 
+#[inline]
+pub fn shmget(key: libc::key_t, size: usize, flags: c_int) -> Result<c_int, Error> {
+    // SAFETY: takes no pointer.
+    Call::Shmget.not_negative(unsafe { libc::shmget(key, size, flags) })
+}
+
+/// Attaches a segment at an address of the kernel's choice.
+#[inline]
+pub fn shmat(id: c_int, flags: c_int) -> Result<*mut c_void, Error> {
+    // SAFETY: the kernel chooses the address, so no mapping is replaced.
+    let address = unsafe { libc::shmat(id, ptr::null(), flags) };
+    match address.addr() {
+        usize::MAX => Err(Call::Shmat.has_failed()),
+        _ => Ok(address),
+    }
+}
+
+/// Detaches the segment that is attached at this address.
+///
 /// # Safety
 ///
-/// Nothing may use the memory attached at `address` any more.
+/// Nothing in this process uses the memory any more.
 #[inline]
-pub unsafe fn shmdt(address: *const c_void) -> Result<(), Errno> {
+pub unsafe fn shmdt(address: *const c_void) -> Result<(), Error> {
     // SAFETY: the caller's promise.
-    checked(unsafe { libc::shmdt(address) })
+    Call::Shmdt.checked(unsafe { libc::shmdt(address) })
 }
 
+/// Removes a segment: its key is free at once, its memory when the last process detaches.
 #[inline]
-pub fn shm_remove(id: c_int) -> Result<(), Errno> {
+pub fn shmctl_rmid(id: c_int) -> Result<(), Error> {
     // SAFETY: IPC_RMID reads no buffer.
-    checked(unsafe { libc::shmctl(id, libc::IPC_RMID, ptr::null_mut()) })
+    Call::Shmctl.checked(unsafe { libc::shmctl(id, libc::IPC_RMID, ptr::null_mut()) })
 }
 
-/// Changes owner and mode.
-pub fn shm_set(id: c_int, ds: &libc::shmid_ds) -> Result<(), Errno> {
+pub fn shmctl_set(id: c_int, ds: &libc::shmid_ds) -> Result<(), Error> {
     // SAFETY: IPC_SET only reads the buffer.
-    checked(unsafe { libc::shmctl(id, libc::IPC_SET, ptr::from_ref(ds).cast_mut()) })
+    Call::Shmctl.checked(unsafe { libc::shmctl(id, libc::IPC_SET, ptr::from_ref(ds).cast_mut()) })
 }
 
-pub fn shm_lock(id: c_int) -> Result<(), Errno> {
+pub fn shmctl_lock(id: c_int) -> Result<(), Error> {
     // SAFETY: SHM_LOCK reads no buffer.
-    checked(unsafe { libc::shmctl(id, libc::SHM_LOCK, ptr::null_mut()) })
+    Call::Shmctl.checked(unsafe { libc::shmctl(id, libc::SHM_LOCK, ptr::null_mut()) })
 }
 
-pub fn shm_unlock(id: c_int) -> Result<(), Errno> {
+pub fn shmctl_unlock(id: c_int) -> Result<(), Error> {
     // SAFETY: SHM_UNLOCK reads no buffer.
-    checked(unsafe { libc::shmctl(id, libc::SHM_UNLOCK, ptr::null_mut()) })
+    Call::Shmctl.checked(unsafe { libc::shmctl(id, libc::SHM_UNLOCK, ptr::null_mut()) })
 }
 
-pub fn shm_stat(id: c_int) -> Result<libc::shmid_ds, Errno> {
-    // SAFETY: the buffer is of the type that IPC_STAT fills.
-    unsafe { filled(|ds| libc::shmctl(id, libc::IPC_STAT, ds)) }
+pub fn shmctl_stat(id: c_int) -> Result<libc::shmid_ds, Error> {
+    // SAFETY: the buffer has the type that IPC_STAT fills.
+    unsafe { Call::Shmctl.filled(|ds| libc::shmctl(id, libc::IPC_STAT, ds)) }
 }
 
-pub fn shm_stat_any(id: c_int) -> Result<libc::shmid_ds, Errno> {
+/// Same as [`shmctl_stat`], without read permission. EINVAL for an id that is stale.
+pub fn shmctl_stat_any(id: c_int) -> Result<libc::shmid_ds, Error> {
     let slot = id.rem_euclid(IPCMNI);
-    let mut ds = MaybeUninit::uninit();
-    // SAFETY: the buffer is of the type that SHM_STAT_ANY fills.
-    let found = not_negative(unsafe { libc::shmctl(slot, SHM_STAT_ANY, ds.as_mut_ptr()) })?;
-    if found == id {
-        // SAFETY: filled, since the call succeeded.
-        Ok(unsafe { ds.assume_init() })
-    } else {
-        Err(Errno::EINVAL)
+    let mut found = -1;
+    let call = |ds| {
+        // SAFETY: the buffer has the type that SHM_STAT_ANY fills.
+        found = unsafe { libc::shmctl(slot, SHM_STAT_ANY, ds) };
+        found
+    };
+    // SAFETY: as above.
+    let ds = unsafe { Call::Shmctl.filled(call) }?;
+    match found == id {
+        true => Ok(ds),
+        false => Err(Call::Shmctl.failed(Errno::EINVAL)),
     }
 }
 
@@ -152,7 +159,8 @@ mod tests {
         let path = SharedPath::new();
         path.store([b'x'; SharedPath::SIZE + 9].into_iter());
         assert_eq!(path.bytes().count(), libc::PATH_MAX as usize);
-        assert_eq!(ftok_shared(&path, 1), Err(Errno::ENAMETOOLONG));
+        let error = Call::Ftok.failed(Errno::ENAMETOOLONG);
+        assert_eq!(ftok_shared(&path, 1), Err(error));
         path.store(b"/".iter().copied());
         assert_eq!(path.bytes().collect::<Vec<_>>(), b"/");
     }

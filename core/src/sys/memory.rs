@@ -1,32 +1,130 @@
-//! Memory: mappings, and a place on the C heap for what a C program holds.
+//! Memory: mappings, and what the kernel does with their pages.
 
-use core::ffi::c_void;
+use core::ffi::{c_int, c_void};
 use core::ptr::{self, NonNull};
 
-use super::{Access, Descriptor, checked, errno, read_beginning};
-use crate::error::Errno;
+use super::file::{Access, Descriptor, read_beginning};
+use crate::error::{Call, Errno, Error};
 
-/// Maps the first `size` bytes of a file, shared, at an address of the kernel's choice.
-pub fn map(file: &Descriptor, size: usize, access: Access) -> Result<NonNull<c_void>, Errno> {
+/// Maps the first `size` bytes of a file, shared.
+pub fn mmap(file: &Descriptor, size: usize, access: Access) -> Result<NonNull<c_void>, Error> {
     let protection = match access {
         Access::Read => libc::PROT_READ,
         Access::ReadWrite => libc::PROT_READ | libc::PROT_WRITE,
     };
-    // SAFETY: at an address of the kernel's choice, so that no mapping is replaced.
-    let address = unsafe {
-        libc::mmap(
-            ptr::null_mut(),
-            size,
-            protection,
-            libc::MAP_SHARED,
-            file.raw(),
-            0,
-        )
-    };
-    if address == libc::MAP_FAILED {
-        return Err(errno());
+    mmap_anywhere(size, protection, libc::MAP_SHARED, file.raw())
+}
+
+/// Maps `before` bytes of a file, then its next `size` bytes twice in a row: what begins in the first
+/// copy continues in the second. Both are multiples of the page size.
+pub fn mmap_twice(file: &Descriptor, before: usize, size: usize) -> Result<NonNull<u8>, Error> {
+    const NO_MEMORY: Error = Call::Mmap.failed(Errno::ENOMEM);
+
+    let first = before.checked_add(size).ok_or(NO_MEMORY)?;
+    let all = first.checked_add(size).ok_or(NO_MEMORY)?;
+    let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
+    let base = mmap_anywhere(all, libc::PROT_NONE, flags, -1)?;
+    let access = libc::PROT_READ | libc::PROT_WRITE;
+    // SAFETY: the mappings replace parts of the one above, which nobody uses yet.
+    unsafe {
+        let flags = libc::MAP_SHARED | libc::MAP_FIXED;
+        let base = base.as_ptr();
+        let again = base.byte_add(first);
+        let offset = before as libc::off_t;
+        if libc::mmap(base, first, access, flags, file.raw(), 0) == libc::MAP_FAILED
+            || libc::mmap(again, size, access, flags, file.raw(), offset) == libc::MAP_FAILED
+        {
+            let error = Call::Mmap.has_failed();
+            libc::munmap(base, all);
+            return Err(error);
+        }
     }
-    NonNull::new(address).ok_or(Errno::ENOMEM)
+    Ok(base.cast())
+}
+
+/// Maps zeros for this process alone: a child of any fork finds zeros there, from Linux 4.14 on.
+pub fn mmap_wiped_on_fork(size: usize) -> Result<NonNull<c_void>, Error> {
+    let access = libc::PROT_READ | libc::PROT_WRITE;
+    let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
+    let address = mmap_anywhere(size, access, flags, -1)?;
+    // SAFETY: mapped above, of this size, and nobody uses it yet.
+    unsafe {
+        if let Err(error) = madvise(address, size, Advice::WipeOnFork) {
+            let _ = munmap(address, size);
+            return Err(error);
+        }
+    }
+    Ok(address)
+}
+
+#[inline(never)]
+fn mmap_anywhere(
+    size: usize,
+    protection: c_int,
+    flags: c_int,
+    file: c_int,
+) -> Result<NonNull<c_void>, Error> {
+    // SAFETY: the kernel chooses the address, so no mapping is replaced.
+    let address = unsafe { libc::mmap(ptr::null_mut(), size, protection, flags, file, 0) };
+    match address {
+        libc::MAP_FAILED => Err(Call::Mmap.has_failed()),
+        _ => NonNull::new(address).ok_or(Call::Mmap.failed(Errno::ENOMEM)),
+    }
+}
+
+/// # Safety
+///
+/// The memory is a mapping of this size, and nothing uses it any more.
+pub unsafe fn munmap(address: NonNull<c_void>, size: usize) -> Result<(), Error> {
+    // SAFETY: the caller's promise.
+    Call::Munmap.checked(unsafe { libc::munmap(address.as_ptr(), size) })
+}
+
+/// Advice that leaves the contents as they are, in this process.
+#[derive(Clone, Copy, PartialEq, Eq)]
+#[repr(i32)]
+pub enum Advice {
+    HugePage = libc::MADV_HUGEPAGE,
+    PopulateRead = libc::MADV_POPULATE_READ,
+    PopulateWrite = libc::MADV_POPULATE_WRITE,
+    /// A child of a fork does not have the mapping.
+    DontFork = libc::MADV_DONTFORK,
+    /// A child of a fork finds zeros.
+    WipeOnFork = libc::MADV_WIPEONFORK,
+}
+
+/// # Safety
+///
+/// The memory is a mapping of this size.
+pub unsafe fn madvise(address: NonNull<c_void>, size: usize, advice: Advice) -> Result<(), Error> {
+    // SAFETY: the caller's promise; no such advice changes what the memory holds.
+    Call::Madvise.checked(unsafe { libc::madvise(address.as_ptr(), size, advice as c_int) })
+}
+
+/// # Safety
+///
+/// The memory is a mapping of this size.
+pub unsafe fn mlock(address: NonNull<c_void>, size: usize) -> Result<(), Error> {
+    // SAFETY: the caller's promise.
+    Call::Mlock.checked(unsafe { libc::mlock(address.as_ptr(), size) })
+}
+
+/// # Safety
+///
+/// The memory is a mapping of this size.
+pub unsafe fn munlock(address: NonNull<c_void>, size: usize) -> Result<(), Error> {
+    // SAFETY: the caller's promise.
+    Call::Munlock.checked(unsafe { libc::munlock(address.as_ptr(), size) })
+}
+
+/// Waits until the file holds what the memory does.
+///
+/// # Safety
+///
+/// The memory is a mapping of this size.
+pub unsafe fn msync(address: NonNull<c_void>, size: usize) -> Result<(), Error> {
+    // SAFETY: the caller's promise.
+    Call::Msync.checked(unsafe { libc::msync(address.as_ptr(), size, libc::MS_SYNC) })
 }
 
 /// The size of a page, in bytes.
@@ -36,148 +134,12 @@ pub fn page_size() -> usize {
     usize::try_from(size).unwrap_or(0)
 }
 
-/// Maps `before` bytes of a file, and then its next `size` bytes twice, one behind the other, so that
-/// what begins in the first goes on in the second. Both are multiples of the page size.
-pub fn map_twice(file: &Descriptor, before: usize, size: usize) -> Result<NonNull<u8>, Errno> {
-    let first = before.checked_add(size).ok_or(Errno::ENOMEM)?;
-    let all = first.checked_add(size).ok_or(Errno::ENOMEM)?;
-    let access = libc::PROT_READ | libc::PROT_WRITE;
-    // SAFETY: the first mapping is at an address of the kernel's choice; the others replace parts
-    // of it, which nobody uses yet.
-    unsafe {
-        let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
-        let base = libc::mmap(ptr::null_mut(), all, libc::PROT_NONE, flags, -1, 0);
-        if base == libc::MAP_FAILED {
-            return Err(errno());
-        }
-        let flags = libc::MAP_SHARED | libc::MAP_FIXED;
-        let again = base.byte_add(first);
-        let offset = before as libc::off_t;
-        if libc::mmap(base, first, access, flags, file.raw(), 0) == libc::MAP_FAILED
-            || libc::mmap(again, size, access, flags, file.raw(), offset) == libc::MAP_FAILED
-        {
-            let errno = errno();
-            libc::munmap(base, all);
-            return Err(errno);
-        }
-        NonNull::new(base.cast()).ok_or(Errno::ENOMEM)
-    }
-}
-
-/// Maps zeros that are this process's own: a child of any fork finds zeros again, from Linux 4.14 on.
-pub fn map_wiped_on_fork(size: usize) -> Result<NonNull<c_void>, Errno> {
-    let access = libc::PROT_READ | libc::PROT_WRITE;
-    let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
-    // SAFETY: at an address of the kernel's choice; what is unmapped again was mapped here.
-    unsafe {
-        let address = libc::mmap(ptr::null_mut(), size, access, flags, -1, 0);
-        if address == libc::MAP_FAILED {
-            return Err(errno());
-        }
-        if libc::madvise(address, size, libc::MADV_WIPEONFORK) != 0 {
-            let errno = errno();
-            libc::munmap(address, size);
-            return Err(errno);
-        }
-        NonNull::new(address).ok_or(Errno::ENOMEM)
-    }
-}
-
-/// # Safety
-///
-/// The memory is a mapping of this size, and nothing may use it any more.
-pub unsafe fn unmap(address: NonNull<c_void>, size: usize) -> Result<(), Errno> {
-    // SAFETY: the caller's promise.
-    checked(unsafe { libc::munmap(address.as_ptr(), size) })
-}
-
-/// Advice that leaves the contents as they are.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Advice {
-    HugePages,
-    PopulateRead,
-    PopulateWrite,
-    NotForChildren,
-    /// In a child of any fork it is filled with zeros.
-    EmptyInChildren,
-}
-
-/// # Safety
-///
-/// The memory is a mapping of this size.
-pub unsafe fn advise(address: NonNull<c_void>, size: usize, advice: Advice) -> Result<(), Errno> {
-    let advice = match advice {
-        Advice::HugePages => libc::MADV_HUGEPAGE,
-        Advice::PopulateRead => libc::MADV_POPULATE_READ,
-        Advice::PopulateWrite => libc::MADV_POPULATE_WRITE,
-        Advice::NotForChildren => libc::MADV_DONTFORK,
-        Advice::EmptyInChildren => libc::MADV_WIPEONFORK,
-    };
-    // SAFETY: the caller's promise; none of these advices changes what the memory holds.
-    checked(unsafe { libc::madvise(address.as_ptr(), size, advice) })
-}
-
-/// # Safety
-///
-/// The memory is a mapping of this size.
-pub unsafe fn lock_memory(address: NonNull<c_void>, size: usize) -> Result<(), Errno> {
-    // SAFETY: the caller's promise.
-    checked(unsafe { libc::mlock(address.as_ptr(), size) })
-}
-
-/// # Safety
-///
-/// The memory is a mapping of this size.
-pub unsafe fn unlock_memory(address: NonNull<c_void>, size: usize) -> Result<(), Errno> {
-    // SAFETY: the caller's promise.
-    checked(unsafe { libc::munlock(address.as_ptr(), size) })
-}
-
-/// Waits until the file holds what the memory does.
-///
-/// # Safety
-///
-/// The memory is a mapping of this size.
-pub unsafe fn sync(address: NonNull<c_void>, size: usize) -> Result<(), Errno> {
-    // SAFETY: the caller's promise.
-    checked(unsafe { libc::msync(address.as_ptr(), size, libc::MS_SYNC) })
-}
-
-/// Whether memory of the kernel's own may have transparent huge pages.
+/// Whether shared memory without a file may have transparent huge pages.
 pub fn has_transparent_huge_pages() -> bool {
     let mut setting = [0_u8; 64];
     let path = c"/sys/kernel/mm/transparent_hugepage/shmem_enabled";
     read_beginning(path, &mut setting);
-    // The one in force is in brackets; without such a setting there are none.
+    // Brackets mark the setting in force; without a setting there are none.
     let chosen = setting.split(|byte| *byte == b'[').nth(1);
     chosen.is_some_and(|chosen| !chosen.starts_with(b"never") && !chosen.starts_with(b"deny"))
-}
-
-/// Memory of the C heap for a value, which is not there yet.
-pub fn malloc<T>() -> Result<NonNull<T>, Errno> {
-    const { assert!(align_of::<T>() <= align_of::<libc::max_align_t>()) };
-    // SAFETY: takes no pointer.
-    let memory = unsafe { libc::malloc(size_of::<T>()) };
-    NonNull::new(memory.cast::<T>()).ok_or(Errno::ENOMEM)
-}
-
-/// # Safety
-///
-/// The memory is from `malloc(3)`, and is not used any more.
-pub unsafe fn free<T>(memory: NonNull<T>) {
-    // SAFETY: the caller's promise.
-    unsafe { libc::free(memory.as_ptr().cast()) };
-}
-
-/// Moves a value back from the C heap.
-///
-/// # Safety
-///
-/// The memory is from `malloc(3)`, holds a value, and is not used any more.
-pub unsafe fn from_heap<T>(memory: NonNull<T>) -> T {
-    // SAFETY: the caller's promise.
-    let value = unsafe { memory.read() };
-    // SAFETY: the caller's promise.
-    unsafe { free(memory) };
-    value
 }

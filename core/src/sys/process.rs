@@ -1,16 +1,16 @@
-//! Who this process is, and what becomes of others.
+//! This process, and what becomes of others.
 
 use core::ffi::{CStr, c_int};
 
-use super::{checked, read_beginning, status_of_path};
-use crate::error::Errno;
+use super::file::{fstatat, read_beginning};
+use crate::error::{Call, Errno, Error};
 
-pub fn effective_uid() -> u32 {
+pub fn geteuid() -> u32 {
     // SAFETY: takes no argument, cannot fail.
     unsafe { libc::geteuid() }
 }
 
-pub fn pid() -> i32 {
+pub fn getpid() -> i32 {
     // SAFETY: takes no argument, cannot fail.
     unsafe { libc::getpid() }
 }
@@ -19,14 +19,14 @@ pub fn pid() -> i32 {
 ///
 /// glibc's `pthread_atfork` lies in `libc_nonshared.a` and needs `__dso_handle`, which a library without
 /// start files lacks. So this calls what that one calls.
-pub fn at_fork(
+pub fn pthread_atfork(
     before: extern "C" fn(),
     in_parent: extern "C" fn(),
     in_child: extern "C" fn(),
-) -> Result<(), Errno> {
+) -> Result<(), Error> {
     unsafe extern "C" {
-        #[cfg_attr(target_env = "gnu", link_name = "__register_atfork")]
-        fn pthread_atfork(
+        #[cfg_attr(not(target_env = "gnu"), link_name = "pthread_atfork")]
+        fn __register_atfork(
             before: Option<extern "C" fn()>,
             in_parent: Option<extern "C" fn()>,
             in_child: Option<extern "C" fn()>,
@@ -37,7 +37,7 @@ pub fn at_fork(
     }
     // SAFETY: the functions live until the object they are registered with is unloaded.
     let result = unsafe {
-        pthread_atfork(
+        __register_atfork(
             Some(before),
             Some(in_parent),
             Some(in_child),
@@ -45,10 +45,7 @@ pub fn at_fork(
             &raw const __dso_handle,
         )
     };
-    match result {
-        0 => Ok(()),
-        error => Err(Errno::from_raw(error)),
-    }
+    Call::PthreadAtfork.zero(result)
 }
 
 // Start files define it in a program, and in a plugin that contains the static library: dlclose(3) of
@@ -63,28 +60,27 @@ core::arch::global_asm!(
     ".popsection",
 );
 
-/// The calling thread.
-pub fn thread_id() -> i32 {
+pub fn gettid() -> i32 {
     // SAFETY: takes no argument, cannot fail. Not the function, which old C libraries lack.
     unsafe { libc::syscall(libc::SYS_gettid) as i32 }
 }
 
 /// A number that no other process guesses or repeats.
-pub fn random() -> u64 {
+pub fn getrandom() -> u64 {
     let mut number = 0_u64;
-    // SAFETY: the buffer is as long as said; 8 bytes come whole (getrandom(2)).
+    // SAFETY: the length is the number's; 8 bytes are never split (getrandom(2)).
     unsafe { libc::getrandom((&raw mut number).cast(), size_of::<u64>(), 0) };
     number
 }
 
-/// What tells the pid namespace and the time namespace of this process from others, 0 where the kernel
-/// has no time namespaces; `None` where that cannot be determined, as without `/proc`.
+/// The inode numbers of the pid namespace and the time namespace of this process, the second 0 if the
+/// kernel has none; `None` if they cannot be determined, for example without `/proc`.
 pub fn namespaces() -> Option<[u64; 2]> {
-    let pid = status_of_path(c"/proc/self/ns/pid", true).ok()?.st_ino;
-    // The pid namespace is there: only a kernel without time namespaces has no such entry.
-    let time = match status_of_path(c"/proc/self/ns/time", true) {
+    let pid = fstatat(c"/proc/self/ns/pid", true).ok()?.st_ino;
+    // `/proc` is readable: an entry is missing only if the kernel has no time namespaces.
+    let time = match fstatat(c"/proc/self/ns/time", true) {
         Ok(status) => status.st_ino,
-        Err(Errno::ENOENT) => 0,
+        Err(error) if error.errno == Errno::ENOENT => 0,
         Err(_) => return None,
     };
     Some([pid, time])
@@ -92,39 +88,40 @@ pub fn namespaces() -> Option<[u64; 2]> {
 
 const BOOT_ID_LENGTH: usize = 36;
 
-/// What tells this boot from others; `None` where it cannot be read.
+/// The id of this boot; `None` if it cannot be read.
 pub fn boot_id() -> Option<[u8; BOOT_ID_LENGTH]> {
     let mut id = [0; BOOT_ID_LENGTH];
     read_beginning(c"/proc/sys/kernel/random/boot_id", &mut id);
-    // Whole or not at all: it is text, and ends by a digit.
+    // Text of a fixed length: the last byte is set only if all was read.
     (id.last() != Some(&0)).then_some(id)
 }
 
-/// Whether there is such a process or thread, dead but not yet reaped ones included.
+/// Whether the kernel still knows this process or thread: it runs, or waits to be reaped.
 pub fn process_exists(pid: i32) -> bool {
     // SAFETY: signal 0 is never delivered.
-    let sent = checked(unsafe { libc::kill(pid, 0) });
-    sent != Err(Errno::ESRCH)
+    let sent = unsafe { libc::kill(pid, 0) };
+    sent == 0 || Errno::last() != Errno::ESRCH
 }
 
-/// What `/proc/PID/stat` says of a process, see `proc_pid_stat(5)`.
+/// Fields of `/proc/PID/stat`, see `proc_pid_stat(5)`.
 pub struct ProcessStat {
-    /// One letter; `Z` when its first thread has ended.
+    /// One letter; `Z` after its first thread has exited.
     pub state: u8,
-    /// How many threads it has.
+    /// The number of its threads.
     pub threads: i64,
     /// When it started, in milliseconds after boot.
     pub start_ms: i64,
 }
 
-/// As many bytes as a pid needs in decimal, and more than a line of `/proc/PID/stat` has.
+/// The longest pid in decimal, with a sign.
 const PID_LENGTH: usize = 11;
+/// More than a line of `/proc/PID/stat` has.
 const STAT_LENGTH: usize = 1023;
 
-/// Looks a process up in `/proc`; `None` where that does not show the processes of this namespace.
+/// Looks a process up in `/proc`; `None` if that shows the processes of another namespace.
 pub fn process_stat(pid: i32) -> Option<ProcessStat> {
     let mut link = [0; PID_LENGTH + 1];
-    // SAFETY: the path ends with NUL; a byte of the buffer is left for another.
+    // SAFETY: the path ends with NUL; the last byte of the buffer stays NUL.
     unsafe { libc::readlink(c"/proc/self".as_ptr(), link.as_mut_ptr(), PID_LENGTH) };
     // SAFETY: the number ends with NUL.
     if unsafe { libc::atoi(link.as_ptr()) != libc::getpid() } {
@@ -140,7 +137,7 @@ pub fn process_stat(pid: i32) -> Option<ProcessStat> {
     parse_process_stat(unsafe { CStr::from_ptr(text.as_ptr().cast()) })
 }
 
-/// `/proc/PID/stat` with its NUL: not by snprintf(3), which no signal handler may call.
+/// `/proc/PID/stat` with its NUL; without snprintf(3), which no signal handler may call.
 fn stat_path(pid: i32) -> [u8; 24] {
     let mut digits = [0; PID_LENGTH];
     let mut rest = pid.unsigned_abs();
@@ -162,10 +159,10 @@ fn stat_path(pid: i32) -> [u8; 24] {
     path
 }
 
-/// Not by sscanf(3), for the same reason.
+/// Without sscanf(3), for the same reason.
 fn parse_process_stat(text: &CStr) -> Option<ProcessStat> {
     let text = text.to_bytes();
-    // The name in parentheses may hold anything, also parentheses and blanks.
+    // The name in parentheses may itself contain parentheses and blanks.
     let name_end = text.iter().rposition(|byte| *byte == b')')?;
     let mut fields = text
         .get(name_end..)?
@@ -174,7 +171,7 @@ fn parse_process_stat(text: &CStr) -> Option<ProcessStat> {
     let state = *fields.next()?.first()?;
     let threads = parse_count(fields.nth(16)?)?;
     let ticks = parse_count(fields.nth(1)?)?;
-    // A field that nothing follows may be cut.
+    // The last field may be cut.
     fields.next()?;
     // SAFETY: takes no pointer.
     let ticks_per_second = unsafe { libc::sysconf(libc::_SC_CLK_TCK) };

@@ -3,8 +3,8 @@
 use core::ffi::c_int;
 use core::ptr;
 
-use super::{checked, filled, not_negative, timespec};
-use crate::error::Errno;
+use super::clock::timespec;
+use crate::error::{Call, Error};
 
 const GETPID: c_int = 11;
 const GETVAL: c_int = 12;
@@ -27,51 +27,51 @@ pub struct SemidDs {
     unused: [u64; 2],
 }
 
-unsafe extern "C" {
-    fn semtimedop(
-        id: c_int,
-        operations: *mut libc::sembuf,
-        count: usize,
-        timeout: *const libc::timespec,
-    ) -> c_int;
-}
-
-pub fn semget(key: libc::key_t, count: c_int, flags: c_int) -> Result<c_int, Errno> {
+pub fn semget(key: libc::key_t, count: c_int, flags: c_int) -> Result<c_int, Error> {
     // SAFETY: takes no pointer.
-    not_negative(unsafe { libc::semget(key, count, flags) })
+    Call::Semget.not_negative(unsafe { libc::semget(key, count, flags) })
 }
 
-/// All of the operations or none, within so many nanoseconds.
-pub fn sem_operate(
+/// Does all of the operations or none, within this number of nanoseconds.
+pub fn semtimedop(
     id: c_int,
     operations: &mut [libc::sembuf],
     timeout_ns: Option<i64>,
-) -> Result<(), Errno> {
+) -> Result<(), Error> {
+    unsafe extern "C" {
+        fn semtimedop(
+            id: c_int,
+            operations: *mut libc::sembuf,
+            count: usize,
+            timeout: *const libc::timespec,
+        ) -> c_int;
+    }
     let timeout = timeout_ns.map(timespec);
     let timeout = timeout.as_ref().map_or(ptr::null(), ptr::from_ref);
-    // SAFETY: there are as many operations as said, and the time is valid or NULL.
-    checked(unsafe { semtimedop(id, operations.as_mut_ptr(), operations.len(), timeout) })
+    let (start, count) = (operations.as_mut_ptr(), operations.len());
+    // SAFETY: the count is the slice's, and the time is valid or NULL.
+    Call::Semtimedop.checked(unsafe { semtimedop(id, start, count, timeout) })
 }
 
 /// The value of one semaphore of the set.
-pub fn sem_value(id: c_int, which: u16) -> Result<c_int, Errno> {
+pub fn semctl_getval(id: c_int, which: u16) -> Result<c_int, Error> {
     // SAFETY: GETVAL takes no further argument.
-    not_negative(unsafe { libc::semctl(id, c_int::from(which), GETVAL) })
+    Call::Semctl.not_negative(unsafe { libc::semctl(id, c_int::from(which), GETVAL) })
 }
 
-pub fn sem_stat(id: c_int) -> Result<SemidDs, Errno> {
-    // SAFETY: the buffer is of the type that IPC_STAT fills.
-    unsafe { filled(|ds: *mut SemidDs| libc::semctl(id, 0, libc::IPC_STAT, ds)) }
-}
-
-pub fn sem_remove(id: c_int) -> Result<(), Errno> {
-    // SAFETY: IPC_RMID takes no further argument.
-    checked(unsafe { libc::semctl(id, 0, libc::IPC_RMID) })
-}
-
-/// The process that changed one semaphore of the set last; 0 if none did, or if it is of another pid
-/// namespace.
-pub fn sem_last_pid(id: c_int, which: u16) -> Result<c_int, Errno> {
+/// The process that changed one semaphore of the set last; 0 if none did, or if it belongs to another
+/// pid namespace.
+pub fn semctl_getpid(id: c_int, which: u16) -> Result<c_int, Error> {
     // SAFETY: GETPID takes no further argument.
-    not_negative(unsafe { libc::semctl(id, c_int::from(which), GETPID) })
+    Call::Semctl.not_negative(unsafe { libc::semctl(id, c_int::from(which), GETPID) })
+}
+
+pub fn semctl_stat(id: c_int) -> Result<SemidDs, Error> {
+    // SAFETY: the buffer has the type that IPC_STAT fills.
+    unsafe { Call::Semctl.filled(|ds: *mut SemidDs| libc::semctl(id, 0, libc::IPC_STAT, ds)) }
+}
+
+pub fn semctl_rmid(id: c_int) -> Result<(), Error> {
+    // SAFETY: IPC_RMID takes no further argument.
+    Call::Semctl.checked(unsafe { libc::semctl(id, 0, libc::IPC_RMID) })
 }

@@ -28,11 +28,11 @@ fn header(root: &Path, name: &str, comments: DocumentationStyle) -> String {
         }
         header.push('\n');
     }
-    let environment = read(root, "core/src/environment.rs");
-    let path = literal(&environment, "DEFAULT_PATH").trim_start_matches('c');
+    let keys = read(root, "core/src/key.rs");
+    let path = literal(&keys, "DEFAULT_PATH").trim_start_matches('c');
     header
         .replace("@DEFAULT_PATH@", path)
-        .replace("@DEFAULT_ID@", literal(&environment, "DEFAULT_ID"))
+        .replace("@DEFAULT_ID@", literal(&keys, "DEFAULT_ID"))
         .replace("@MAJOR@", env!("CARGO_PKG_VERSION_MAJOR"))
         .replace("@MINOR@", env!("CARGO_PKG_VERSION_MINOR"))
         .replace("@PATCH@", env!("CARGO_PKG_VERSION_PATCH"))

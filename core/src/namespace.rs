@@ -1,9 +1,9 @@
-//! Where a thread id and a time after boot mean the same to two processes: in one boot of one
-//! machine, one pid namespace and one time namespace.
+//! Boot, pid namespace and time namespace: a thread id and a time after boot mean the same to two
+//! processes that have these three in common.
 //!
-//! What this process finds out about itself is remembered in memory that the kernel wipes in a child
-//! of any fork, `_Fork` and raw `clone(2)` included: a child may be in another pid namespace and
-//! still have its parent's pid.
+//! A process remembers what it determines about itself in memory that the kernel wipes in a child of any
+//! fork, `_Fork` and raw `clone(2)` included: a child may be in another pid namespace and still have its
+//! parent's pid.
 
 use core::ptr::NonNull;
 use core::sync::atomic::{
@@ -13,27 +13,27 @@ use core::sync::atomic::{
 
 use crate::sys;
 
-/// A fingerprint of the boot and one of the namespaces, 20 bits each.
+/// A fingerprint of the boot and one of the two namespaces, 20 bits each.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Place(u64);
+pub struct Namespace(u64);
 
 const HALF: u32 = 20;
 const MASK: u64 = (1 << HALF) - 1;
 
-/// What this process knows about itself, in memory that is zero in a child of a fork.
+/// What this process knows about itself, in memory that is zero in a child.
 #[derive(Default)]
 struct Known {
-    place: Remembered<1>,
+    namespace: Remembered<1>,
     creator: Remembered<4>,
 }
 
-/// Some numbers that are looked up once; what could not be determined is looked up again.
+/// Numbers that are looked up once. A look-up that failed is repeated.
 struct Remembered<const N: usize> {
     /// | value | written by | means |
     /// |---|---|---|
     /// | [`UNKNOWN`] | the kernel, also in a child of a fork | `words` mean nothing |
     /// | [`LOOKING`] | the thread that writes `words` next | `words` mean nothing |
-    /// | [`KNOWN`] | the same thread after it, in the same process | `words` stay as they are |
+    /// | [`KNOWN`] | the same thread afterwards, in the same process | `words` stay as they are |
     state: AtomicU64,
     words: [AtomicU64; N],
 }
@@ -57,8 +57,8 @@ impl<const N: usize> Remembered<N> {
         (self.state.load(Acquire) == KNOWN).then(|| self.words.each_ref().map(|w| w.load(Relaxed)))
     }
 
-    /// Remembers what a look-up finds, unless another thread is about to, or the process forks
-    /// meanwhile: the child's thread finds its state wiped.
+    /// Remembers the result of a look-up, unless another thread is about to, or the process forks
+    /// meanwhile: the child's thread finds the state wiped.
     fn look_up(&self, look_up: impl FnOnce() -> Option<[u64; N]>) -> Option<[u64; N]> {
         let turn = self
             .state
@@ -77,7 +77,7 @@ impl<const N: usize> Remembered<N> {
     }
 }
 
-/// Where [`Known`] is, once a thread needed it; it stays mapped until the process exits.
+/// The address of [`Known`], once a thread needed it; it stays mapped until the process exits.
 static MEMORY: AtomicPtr<Known> = AtomicPtr::new(core::ptr::null_mut());
 
 #[inline]
@@ -86,41 +86,41 @@ fn known() -> Option<&'static Known> {
     unsafe { MEMORY.load(Acquire).as_ref() }
 }
 
-/// `None` where a kernel before 4.14 does not wipe memory at a fork: then nothing is remembered.
+/// `None` on a kernel before 4.14, which does not wipe memory at a fork: then nothing is remembered.
 #[cold]
 fn map_known() -> Option<&'static Known> {
-    let new: NonNull<Known> = sys::map_wiped_on_fork(size_of::<Known>()).ok()?.cast();
+    let new: NonNull<Known> = sys::mmap_wiped_on_fork(size_of::<Known>()).ok()?.cast();
     let null = core::ptr::null_mut();
     if MEMORY
         .compare_exchange(null, new.as_ptr(), AcqRel, Relaxed)
         .is_err()
     {
         // SAFETY: just mapped, of this size; another thread was first, and nobody uses this one.
-        let _ = unsafe { sys::unmap(new.cast(), size_of::<Known>()) };
+        let _ = unsafe { sys::munmap(new.cast(), size_of::<Known>()) };
     }
     known()
 }
 
-impl Place {
-    /// How many bits of [`Self::raw`] count.
+impl Namespace {
+    /// The number of bits in [`Self::raw`].
     pub const BITS: u32 = 2 * HALF;
 
-    /// Where this process is; `None` where that cannot be determined, as without `/proc`.
+    /// That of this process; `None` if it cannot be determined, for example without `/proc`.
     #[inline]
     pub fn current() -> Option<Self> {
-        match known().and_then(|known| known.place.get()) {
-            Some([place]) => Some(Self(place)),
+        match known().and_then(|known| known.namespace.get()) {
+            Some([raw]) => Some(Self(raw)),
             None => Self::look_up(),
         }
     }
 
     #[cold]
     fn look_up() -> Option<Self> {
-        let [place] = match known().or_else(map_known) {
-            Some(known) => known.place.look_up(Self::determine),
+        let [raw] = match known().or_else(map_known) {
+            Some(known) => known.namespace.look_up(Self::determine),
             None => Self::determine(),
         }?;
-        Some(Self(place))
+        Some(Self(raw))
     }
 
     fn determine() -> Option<[u64; 1]> {
@@ -143,21 +143,21 @@ impl Place {
     }
 }
 
-/// By what another process can tell whether this one has exited: its pid, its start in milliseconds
-/// after boot, its pid namespace, its time namespace. `None` where that cannot be determined.
+/// What another process needs to determine whether this one has exited: its pid, its start in milliseconds
+/// after boot, its pid namespace, its time namespace. `None` if that cannot be determined.
 pub fn this_process() -> Option<[u64; 4]> {
     let known = known().or_else(map_known);
     let remembered = known.and_then(|known| known.creator.get());
     match (remembered, known) {
         // A child that shares its parent's memory is another process.
-        (Some(process), _) if process.first() == Some(&(sys::pid() as u64)) => Some(process),
+        (Some(process), _) if process.first() == Some(&(sys::getpid() as u64)) => Some(process),
         (None, Some(known)) => known.creator.look_up(determine_process),
         _ => determine_process(),
     }
 }
 
 fn determine_process() -> Option<[u64; 4]> {
-    let pid = sys::pid();
+    let pid = sys::getpid();
     let [pid_namespace, time_namespace] = sys::namespaces()?;
     let start_ms = sys::process_stat(pid)?.start_ms as u64;
     Some([pid as u64, start_ms, pid_namespace, time_namespace])
@@ -178,14 +178,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_place_stays_what_it_is() {
-        let place = Place::current().unwrap();
-        assert_eq!(Place::current(), Some(place));
-        assert_eq!(Place::determine(), Some([place.raw()]));
-        assert_eq!(Place::from_raw(place.raw() | 1 << 63), place);
+    fn a_namespace_stays_what_it_is() {
+        let namespace = Namespace::current().unwrap();
+        assert_eq!(Namespace::current(), Some(namespace));
+        assert_eq!(Namespace::determine(), Some([namespace.raw()]));
+        assert_eq!(Namespace::from_raw(namespace.raw() | 1 << 63), namespace);
     }
 
-    /// As another version of the library computes them.
+    /// Other versions of the library compute the same.
     #[test]
     fn fingerprints_stay_what_they_are() {
         assert_eq!(fingerprint(b"".iter().copied()), 0x799fb);
@@ -194,12 +194,12 @@ mod tests {
 
     #[test]
     fn boots_and_namespaces_differ() {
-        let place = Place::current().unwrap();
-        let another_boot = Place::from_raw(place.raw() ^ (1 << HALF));
-        let another_namespace = Place::from_raw(place.raw() ^ 1);
-        assert!(!place.is_same_boot(another_boot));
-        assert!(place.is_same_boot(another_namespace));
-        assert_ne!(place, another_namespace);
+        let own = Namespace::current().unwrap();
+        let another_boot = Namespace::from_raw(own.raw() ^ (1 << HALF));
+        let another_namespace = Namespace::from_raw(own.raw() ^ 1);
+        assert!(!own.is_same_boot(another_boot));
+        assert!(own.is_same_boot(another_namespace));
+        assert_ne!(own, another_namespace);
     }
 
     #[test]
@@ -224,13 +224,13 @@ mod tests {
 
     #[test]
     fn a_child_remembers_nothing() {
-        Place::current().unwrap();
+        Namespace::current().unwrap();
         this_process().unwrap();
         // SAFETY: the child only loads, and exits.
         let child = unsafe { libc::fork() };
         if child == 0 {
             let known = known().unwrap();
-            let remembers = known.place.get().is_some() || known.creator.get().is_some();
+            let remembers = known.namespace.get().is_some() || known.creator.get().is_some();
             // SAFETY: ends the child.
             unsafe { libc::_exit(remembers.into()) };
         }
@@ -238,14 +238,14 @@ mod tests {
         // SAFETY: the pointer is valid.
         unsafe { libc::waitpid(child, &mut status, 0) };
         assert_eq!(status, 0);
-        assert!(known().unwrap().place.get().is_some());
+        assert!(known().unwrap().namespace.get().is_some());
     }
 
     #[test]
     fn a_child_that_shares_memory_is_another_process() {
         extern "C" fn is_found_wrong(_: *mut c_void) -> c_int {
             let pid = this_process().map(|[pid, ..]| pid);
-            (pid != Some(sys::pid() as u64)).into()
+            (pid != Some(sys::getpid() as u64)).into()
         }
         this_process().unwrap();
         let mut stack = [0_u128; 4096];
