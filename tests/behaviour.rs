@@ -4,6 +4,7 @@ mod support;
 
 mod artifact {
     mod abi;
+    mod alone;
     mod baseline;
     mod faults;
     mod headers;
