@@ -2,6 +2,7 @@
 # make check      installs what is built into a temporary directory, and runs a program with it
 # make install    copies what is built: no compiler, no cargo, so run it as root if PREFIX asks for it
 # make uninstall  removes what install has copied, with the same variables
+# make dist       target/shmcomm-VERSION.tar.gz: what is committed, and all crates, to build without a network
 #
 # PREFIX=/usr/local   LIBDIR, INCLUDEDIR, MANDIR and DOCDIR follow it, or are set on their own
 # DESTDIR=DIRECTORY   goes before each of them, for packages
@@ -26,7 +27,7 @@ manuals := $(notdir $(wildcard man/*.[37]*))
 # comm.3shmcomm belongs into man3.
 manual   = $(DESTDIR)$(MANDIR)/man$(if $(filter %.7,$(1)),7,3)/$(1)
 
-.PHONY: all check install uninstall
+.PHONY: all check install uninstall dist
 
 all:
 	$(need-cc)$(need-cargo)$(CARGO) build --release --locked --package libshmcomm --target-dir target
@@ -62,6 +63,16 @@ uninstall:
 	rm -f '$(DESTDIR)$(DOCDIR)/LICENSE-MIT' '$(DESTDIR)$(DOCDIR)/LICENSE-APACHE'
 	for directory in '$(DESTDIR)$(INCLUDEDIR)/shmcomm' '$(DESTDIR)$(DOCDIR)'; do \
 	    [ ! -d "$$directory" ] || rmdir "$$directory" || exit; done
+
+name = shmcomm-$(version)
+
+dist:
+	rm -rf target/$(name) && mkdir -p target
+	git archive --prefix=$(name)/ HEAD | tar -x -C target
+	cd target/$(name) && $(CARGO) vendor --locked vendor >>.cargo/config.toml
+	tar -cz -C target --sort=name --owner=0 --group=0 --mtime=@$$(git log -1 --format=%ct) \
+	    -f target/$(name).tar.gz $(name)
+	rm -r target/$(name)
 
 .PHONY: is-built
 is-built:

@@ -9,7 +9,7 @@ use crate::support;
 use crate::support::Sandbox;
 
 /// All that the library exports. A function that is added here is documented in a header.
-const EXPORTS: &[&str] = &[
+pub const EXPORTS: &[&str] = &[
     "create_shm",
     "destory_shm",
     "get_shm",

@@ -5,6 +5,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
+use super::abi::EXPORTS;
 use crate::support;
 use crate::support::{ROOT, Sandbox, run, stdout};
 
@@ -20,6 +21,8 @@ fn everything_has_one_version() {
     let changes = read("CHANGELOG.md");
     let newest = changes.lines().find_map(|line| line.strip_prefix("## "));
     assert_eq!(newest.unwrap().split(' ').next(), Some(VERSION));
+    let debian = format!("shmcomm ({VERSION}-");
+    assert!(read("debian/changelog").starts_with(&debian), "{debian}");
     if support::has("readelf") {
         let major = env!("CARGO_PKG_VERSION_MAJOR");
         let library = support::library().join("libshmcomm.so");
@@ -27,6 +30,16 @@ fn everything_has_one_version() {
         let soname = format!("[libshmcomm.so.{major}]");
         assert!(stdout(&dynamic).contains(&soname), "{soname}");
     }
+}
+
+#[test]
+fn debian_lists_the_exports() {
+    let symbols = read("debian/libshmcomm0.symbols");
+    let symbols = symbols.lines().filter_map(|line| line.strip_prefix(' '));
+    let symbols: Vec<_> = symbols
+        .map(|line| line.split('@').next().unwrap())
+        .collect();
+    assert_eq!(symbols, EXPORTS);
 }
 
 #[test]
