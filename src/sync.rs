@@ -95,7 +95,7 @@ fn open(name: Name<'_>, value: c_int, flags: c_int, mode: mode_t) -> Result<Sema
     let kind = if has(SHMC_EVENTS) {
         Kind::Events
     } else {
-        Kind::Places
+        Kind::Units
     };
     let semaphore = if has(SHMC_CREATE) {
         let new = New {

@@ -1,156 +1,88 @@
-//! Layer 3: a channel of messages, for two processes or several, which survives the death of either
-//! at any instruction.
+//! Layer 3: a channel of messages between processes, which survives the death of any of them at any
+//! instruction.
 //!
-//! Messages are records of the [ring](crate::ring). Who sends or receives is known by `endpoint.rs`.
-//! Nobody makes a system call while both sides are busy.
+//! Messages are records of a [ring]. The kernel's file locks say which process sends and which
+//! receives. While both sides are busy, neither makes a system call.
 
+mod endpoint;
 #[doc(hidden)]
 pub mod lock;
 mod memory;
 mod open;
-mod shared;
+#[doc(hidden)]
+pub mod ring;
+mod ring_end;
 mod wait;
+#[doc(hidden)]
+pub mod wakeup;
+#[doc(hidden)]
+pub mod word;
 
 use core::ffi::c_int;
 use core::ptr::NonNull;
 
-use crate::endpoint::Endpoint;
-pub use crate::endpoint::Side;
 use crate::error::{Call, Errno, Error};
-use crate::ring::{Consumer, Producer, Stop, Words, counted};
-use memory::Memory;
+pub use endpoint::Side;
 pub use open::Options;
+use ring::{Blocked, Words};
+use ring_end::RingEnd;
+use wait::Sleep;
 
-/// What is known about a channel now.
+/// The state of a channel at one moment.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub struct Info {
     /// Bytes that the ring holds.
     pub capacity: u64,
-    /// Bytes that are taken by messages and their lengths.
+    /// Bytes that messages and their lengths occupy.
     pub used: u64,
-    /// Messages sent, since the channel was made.
+    /// Messages sent since the channel was created.
     pub sent: u64,
-    /// Messages received, likewise.
+    /// Messages received since the channel was created.
     pub received: u64,
-    /// Whether somebody holds the sending end.
+    /// Whether a process holds the sending end.
     pub sender_alive: bool,
-    /// Whether somebody holds the receiving end.
+    /// Whether a process holds the receiving end.
     pub receiver_alive: bool,
 }
 
-/// The state of this end in the ring.
-enum End {
-    Sender(Producer),
-    Receiver(Consumer),
-}
-
-/// One end of a channel. It belongs to the process that opened it: in a child of `fork(2)` every
-/// call fails by EPERM.
+/// One end of a channel. It belongs to the process that opened it: in a child of `fork(2)` every call
+/// fails with EPERM.
 pub struct Channel {
-    memory: Memory,
-    end: End,
-    /// Consecutive messages for which nobody had to be woken.
-    calm: u32,
-    /// The count of this end when it last had to wait.
-    waited_at: u64,
-    /// Other processes' barriers reach this one.
-    registered: bool,
-    /// This handle holds the lock of a shared end.
-    locked: bool,
-    /// The word of that lock in which the last attempt found another holder.
-    held_by: Option<u32>,
-    /// A signal handler ends a wait.
-    interruptible: bool,
-    /// How many had opened the other end when this one was opened.
-    peers_before: u32,
-    /// Somebody has held the other end since then.
-    has_met_peer: bool,
-    endpoint: Endpoint,
+    ring: RingEnd,
+    sleep: Sleep,
 }
 
-// SAFETY: the memory belongs to the process, not to a thread; what changes the handle takes it by
-// &mut.
+// SAFETY: the memory belongs to the process, not to a thread; every method that changes the handle
+// takes it by &mut.
 unsafe impl Send for Channel {}
 
-impl Drop for Channel {
-    #[inline(never)]
-    fn drop(&mut self) {
-        if !self.endpoint.is_inherited() {
-            self.unlock(0);
-        }
-    }
-}
-
-fn stopped(stop: Stop) -> Error {
-    Call::Channel.failed(stop.into())
-}
-
 impl Channel {
-    fn side(&self) -> Side {
-        self.endpoint.side()
-    }
-
-    /// Takes up where the last one at this end was.
-    fn resume(&mut self) -> Result<(), Stop> {
-        self.end = match self.side() {
-            Side::Sender => End::Sender(Producer::resume(&self.memory.view())?),
-            Side::Receiver => End::Receiver(Consumer::resume(&self.memory.view())),
-        };
-        Ok(())
-    }
-
-    /// How many messages were sent or received since the channel was made.
-    fn count(&self) -> u64 {
-        match &self.end {
-            End::Sender(producer) => producer.sent(),
-            End::Receiver(consumer) => consumer.received(),
-        }
-    }
-
-    /// Gives up what is reserved or peeked at.
-    fn cancel(&mut self) {
-        match &mut self.end {
-            End::Sender(producer) => producer.forget(),
-            End::Receiver(consumer) => consumer.forget(),
-        }
-        self.unlock(0);
-    }
-
-    /// Reserves room for a message of this length, or peeks at the next one: where, and how long.
-    fn reserve_or_peek(&mut self, length: u64) -> Result<(u64, u64), Stop> {
-        let view = self.memory.view();
-        match &mut self.end {
-            End::Sender(producer) => Ok((producer.reserve(&view, length)?, length)),
-            End::Receiver(consumer) => consumer.peek(&view),
-        }
-    }
-
     /// The longest message, in bytes.
-    pub fn longest(&self) -> usize {
-        self.memory.view().longest() as usize
+    pub fn max_message(&self) -> usize {
+        self.ring.view().max_message() as usize
     }
 
-    /// Sends a message, and waits for room: 0 not at all (EAGAIN), -1 for ever, else so many
-    /// milliseconds (ETIMEDOUT).
+    /// Sends a message. Waits for room for at most `timeout_ms`: 0 not at all (EAGAIN), -1 for ever,
+    /// else that number of milliseconds (ETIMEDOUT).
     #[inline(always)]
     pub fn send(&mut self, message: &[u8], timeout_ms: c_int) -> Result<(), Error> {
-        let place = self.reserve(message.len(), timeout_ms)?;
-        // SAFETY: reserved, of this length; no reference into shared memory exists.
-        unsafe { place.copy_from_nonoverlapping(NonNull::from(message).cast(), message.len()) };
+        let reserved = self.reserve(message.len(), timeout_ms)?;
+        // SAFETY: this length is reserved; no reference into shared memory exists.
+        unsafe { reserved.copy_from_nonoverlapping(NonNull::from(message).cast(), message.len()) };
         self.commit(message.len())
     }
 
-    /// Receives a message, and waits for it likewise; its length. EMSGSIZE where the buffer is
-    /// smaller: the message stays.
+    /// Receives a message and returns its length. Waits for at most `timeout_ms`, same as
+    /// [`Self::send`]. EMSGSIZE if the buffer is smaller than the message, which then stays.
     #[inline(always)]
     pub fn receive(&mut self, buffer: &mut [u8], timeout_ms: c_int) -> Result<usize, Error> {
         let (message, length) = self.peek(timeout_ms)?;
         if length > buffer.len() {
-            self.cancel();
+            self.ring.cancel();
             return Err(Call::Channel.failed(Errno::EMSGSIZE));
         }
-        // SAFETY: that many bytes are mapped; no reference into shared memory exists.
+        // SAFETY: this length is mapped; no reference into shared memory exists.
         unsafe {
             NonNull::from(buffer)
                 .cast()
@@ -160,31 +92,23 @@ impl Channel {
         Ok(length)
     }
 
-    /// Waits for room for a message, and gives the place to write it: as many bytes, valid until
-    /// [`Self::commit`].
+    /// Reserves room for a message of this length and returns its address, valid until
+    /// [`Self::commit`]. Waits for room same as [`Self::send`].
     #[inline(always)]
     pub fn reserve(&mut self, length: usize, timeout_ms: c_int) -> Result<NonNull<u8>, Error> {
         match self.reserve_at_once(length) {
-            Some(place) => Ok(place),
+            Some(reserved) => Ok(reserved),
             None => self.reserve_or_wait(length, timeout_ms),
         }
     }
 
-    /// As [`Self::reserve`], where the room is known and nothing is in the way: no others at this end,
-    /// no error.
+    /// Same as [`Self::reserve`], if the end is not shared and the room is known to be free.
     #[inline(always)]
     pub fn reserve_at_once(&mut self, length: usize) -> Option<NonNull<u8>> {
-        let view = self.memory.view();
-        match &mut self.end {
-            End::Sender(producer) if self.endpoint.is_exclusive() => {
-                let position = producer.reserve_free(length as u64)?;
-                Some(view.bytes(position))
-            }
-            _ => None,
-        }
+        self.ring.reserve_at_once(length as u64)
     }
 
-    /// As [`Self::reserve`], for where it cannot be done at once.
+    /// Same as [`Self::reserve`], after [`Self::reserve_at_once`] returned `None`.
     #[cold]
     #[inline(never)]
     pub fn reserve_or_wait(
@@ -193,14 +117,14 @@ impl Channel {
         timeout_ms: c_int,
     ) -> Result<NonNull<u8>, Error> {
         self.check(Side::Sender)?;
-        let (position, _) = self.wait(timeout_ms, length as u64)?;
-        Ok(self.memory.view().bytes(position))
+        let (position, _) = self.wait(length as u64, timeout_ms)?;
+        Ok(self.ring.view().bytes(position))
     }
 
-    /// Sends what was written where [`Self::reserve`] said: no longer than reserved.
+    /// Sends the message in the reserved room; `length` is at most the reserved length.
     #[inline(always)]
     pub fn commit(&mut self, length: usize) -> Result<(), Error> {
-        match self.endpoint.is_exclusive() {
+        match self.ring.endpoint().is_exclusive() {
             true => self.publish(length),
             false => self.finish(length as u64, |channel| channel.publish(length)),
         }
@@ -208,19 +132,13 @@ impl Channel {
 
     #[inline(always)]
     fn publish(&mut self, length: usize) -> Result<(), Error> {
-        let view = self.memory.view();
-        match &mut self.end {
-            End::Sender(producer) if producer.has_reserved(length as u64) => {
-                producer.publish(&view, length as u64);
-            }
-            _ => return Err(self.refused()),
-        }
-        self.call(Side::Receiver);
+        self.ring.publish(length as u64)?;
+        self.notify(Side::Receiver);
         Ok(())
     }
 
-    /// Waits for a message, and gives its bytes where they are, and how many: until
-    /// [`Self::release`]. Its sender can still change them.
+    /// Returns the address and the length of the next message, valid until [`Self::release`]. Its
+    /// sender can still change the bytes. Waits for a message same as [`Self::receive`].
     #[inline(always)]
     pub fn peek(&mut self, timeout_ms: c_int) -> Result<(NonNull<u8>, usize), Error> {
         match self.peek_at_once() {
@@ -229,33 +147,25 @@ impl Channel {
         }
     }
 
-    /// As [`Self::peek`], where there is a message and nothing is in the way: no others at this end,
-    /// no error.
+    /// Same as [`Self::peek`], if the end is not shared and there is a message.
     #[inline(always)]
     pub fn peek_at_once(&mut self) -> Option<(NonNull<u8>, usize)> {
-        let view = self.memory.view();
-        match &mut self.end {
-            End::Receiver(consumer) if self.endpoint.is_exclusive() => {
-                let (position, length) = consumer.peek(&view).ok()?;
-                Some((view.bytes(position), length as usize))
-            }
-            _ => None,
-        }
+        self.ring.peek_at_once()
     }
 
-    /// As [`Self::peek`], for where it cannot be done at once.
+    /// Same as [`Self::peek`], after [`Self::peek_at_once`] returned `None`.
     #[cold]
     #[inline(never)]
     pub fn peek_or_wait(&mut self, timeout_ms: c_int) -> Result<(NonNull<u8>, usize), Error> {
         self.check(Side::Receiver)?;
-        let (position, length) = self.wait(timeout_ms, 0)?;
-        Ok((self.memory.view().bytes(position), length as usize))
+        let (position, length) = self.wait(0, timeout_ms)?;
+        Ok((self.ring.view().bytes(position), length as usize))
     }
 
-    /// Frees the message that [`Self::peek`] gave.
+    /// Frees the message that [`Self::peek`] returned.
     #[inline(always)]
     pub fn release(&mut self) -> Result<(), Error> {
-        match self.endpoint.is_exclusive() {
+        match self.ring.endpoint().is_exclusive() {
             true => self.free(),
             false => self.finish(0, Self::free),
         }
@@ -263,47 +173,78 @@ impl Channel {
 
     #[inline(always)]
     fn free(&mut self) -> Result<(), Error> {
-        let view = self.memory.view();
-        match &mut self.end {
-            End::Receiver(consumer) if consumer.is_pending() => consumer.release(&view),
-            _ => return Err(self.refused()),
-        }
-        self.call(Side::Sender);
+        self.ring.release()?;
+        self.notify(Side::Sender);
         Ok(())
     }
 
-    /// Whether this handle may do what belongs to this side.
-    fn check(&self, side: Side) -> Result<(), Error> {
-        match self.side() == side && !self.endpoint.is_inherited() {
-            true => Ok(()),
-            false => Err(self.refused()),
+    /// Wakes the other side, if it sleeps, after a message was sent or freed.
+    #[inline(always)]
+    fn notify(&mut self, other: Side) {
+        if wakeup::needs_wake(self.ring.view().sleep(other)) {
+            self.wake(other);
         }
     }
 
     #[cold]
     #[inline(never)]
-    fn refused(&self) -> Error {
-        match self.endpoint.is_inherited() {
-            true => Call::Arguments.failed(Errno::EPERM),
-            false => Error::INVALID,
+    fn wake(&mut self, other: Side) {
+        self.sleep.wake(self.ring.view(), other);
+    }
+
+    /// Waits until a message of this length can be reserved, or until a message can be peeked. A failed
+    /// wait cancels an earlier reserve or peek.
+    #[inline(always)]
+    fn wait(&mut self, length: u64, timeout_ms: c_int) -> Result<(u64, u64), Error> {
+        let result = match self.ring.attempt(length) {
+            Err(Blocked::Wait) if timeout_ms != 0 || self.ring.is_locked_out() => {
+                self.sleep.wait(&mut self.ring, length, timeout_ms)
+            }
+            result => result.map_err(Error::from),
+        };
+        result.inspect_err(|_| self.ring.cancel())
+    }
+
+    /// Commits or releases at an end that is shared or inherited. `length` is that of the message.
+    #[cold]
+    #[inline(never)]
+    fn finish(
+        &mut self,
+        length: u64,
+        publish_or_free: impl FnOnce(&mut Self) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        if self.ring.endpoint().is_inherited() {
+            return Err(self.ring.refused());
+        }
+        publish_or_free(self)?;
+        self.ring.unlock(length);
+        Ok(())
+    }
+
+    /// Whether this handle is of this side and was not inherited.
+    fn check(&self, side: Side) -> Result<(), Error> {
+        let endpoint = self.ring.endpoint();
+        match endpoint.side() == side && !endpoint.is_inherited() {
+            true => Ok(()),
+            false => Err(self.ring.refused()),
         }
     }
 
-    /// What is known about the channel now.
+    /// The state of the channel now.
     pub fn info(&self) -> Result<Info, Error> {
-        if self.endpoint.is_inherited() {
-            return Err(self.refused());
+        if self.ring.endpoint().is_inherited() {
+            return Err(self.ring.refused());
         }
-        let memory = self.memory.view();
-        let (head, received) = counted(memory.head(), memory.received());
-        let (tail, sent) = counted(memory.tail(), memory.sent());
+        let memory = self.ring.view();
+        let (head, received) = ring::snapshot(memory.head(), memory.received());
+        let (tail, sent) = ring::snapshot(memory.tail(), memory.sent());
         Ok(Info {
             capacity: memory.capacity(),
             used: tail.saturating_sub(head).min(memory.capacity()),
             sent,
             received,
-            sender_alive: self.endpoint.is_held(Side::Sender),
-            receiver_alive: self.endpoint.is_held(Side::Receiver),
+            sender_alive: self.ring.endpoint().is_held(Side::Sender),
+            receiver_alive: self.ring.endpoint().is_held(Side::Receiver),
         })
     }
 }

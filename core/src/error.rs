@@ -172,8 +172,7 @@ impl fmt::Display for Call {
 }
 
 /// A call that failed, and why.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, thiserror::Error)]
-#[error("{call}: {errno}")]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Error {
     pub(crate) call: Call,
     pub(crate) errno: Errno,
@@ -196,3 +195,11 @@ impl Error {
         self.errno
     }
 }
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.call, self.errno)
+    }
+}
+
+impl core::error::Error for Error {}

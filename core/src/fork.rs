@@ -1,12 +1,13 @@
-//! What a `fork(2)` does to this process's handles: which process owns one, and which descriptors a
-//! child closes.
+//! What a `fork(2)` does to this process: a child is distinguished from its parent, starts with some
+//! memory empty, and closes some descriptors.
 //!
-//! A lock on a byte of a file belongs to the open file, which a child has too, through its descriptor.
-//! So that a dead holder's lock is free although its child lives, the child closes the descriptor
-//! before anything else runs there. A child of `_Fork` or of a bare `clone(2)` runs no handler and
-//! keeps the descriptors; but it, too, is told apart from its parent, since the kernel empties a page
-//! in it.
+//! A lock on a byte of a file belongs to the open file, which a child shares through its descriptor. So
+//! that the lock of a dead holder is free although its child lives, a fork handler closes the descriptor
+//! before anything else runs in the child. A child of `_Fork` or of a bare `clone(2)` runs no handler and
+//! keeps the descriptor. It is still distinguished from its parent, because the kernel wipes a page in
+//! it.
 
+use core::ptr::NonNull;
 use core::sync::atomic::{
     AtomicI32, AtomicU32,
     Ordering::{AcqRel, Acquire, Relaxed, Release},
@@ -15,111 +16,129 @@ use core::sync::atomic::{
 use crate::error::{Call, Errno, Error};
 use crate::sys::{self, Advice, Descriptor};
 
-/// The number of descriptors that a process may have registered.
-const MAX_REGISTERED: usize = 256;
-
-/// A process, distinguished from its children without a system call.
-#[derive(Clone, Copy)]
-pub struct Process(u32);
-
-/// A page of this module's own, of the largest page size that the architecture has.
+/// A static value on pages of its own, of the largest page size of the architecture.
 #[repr(C)]
 #[cfg_attr(target_arch = "x86_64", repr(align(4096)))]
 #[cfg_attr(not(target_arch = "x86_64"), repr(align(65536)))]
-struct Page {
-    /// The process that this is.
+pub struct Wiped<T>(T);
+
+impl<T> Wiped<T> {
+    /// # Safety
     ///
-    /// | value | written by | means |
-    /// |---|---|---|
-    /// | 0 | the kernel and the fork handler, in a child | not asked yet |
-    /// | else | whoever asks first, relaxed | this process, unlike any of its ancestors |
-    generation: AtomicU32,
+    /// The value is all zeros, and nothing in a child relies on what its parent stored there.
+    pub const unsafe fn new(zeros: T) -> Self {
+        Self(zeros)
+    }
+
+    #[inline(always)]
+    pub fn get(&self) -> &T {
+        &self.0
+    }
+
+    /// Makes the kernel fill the value with zeros in each child, of `_Fork` and of `clone(2)` too.
+    /// Returns whether it does; kernels before 4.14 cannot.
+    pub fn wipe_in_children(&'static self) -> bool {
+        let pages = NonNull::from(self).cast();
+        // SAFETY: nothing else lies on these pages, and the promise of `new`.
+        unsafe { sys::madvise(pages, size_of::<Self>(), Advice::WipeOnFork) }.is_ok()
+    }
 }
 
-static PAGE: Page = Page {
-    generation: AtomicU32::new(0),
-};
-/// The last generation that this process or an ancestor has had.
-static LAST_GENERATION: AtomicU32 = AtomicU32::new(0);
+/// A process, distinguished from its ancestors without a system call.
+#[derive(Clone, Copy)]
+pub struct Process(u32);
+
+/// The number of this process:
+///
+/// | value | written by | means |
+/// |---|---|---|
+/// | 0 | the kernel and the fork handler, in a child | not chosen yet |
+/// | else | the first thread that asks, relaxed | this process, unlike any of its ancestors |
+// SAFETY: an atomic, zero.
+static THIS_PROCESS: Wiped<AtomicU32> = unsafe { Wiped::new(AtomicU32::new(0)) };
+/// The last number that this process or an ancestor has chosen.
+static LAST_PROCESS: AtomicU32 = AtomicU32::new(0);
 
 impl Process {
-    /// No process: nobody forks as often.
-    pub const NOBODY: Self = Self(u32::MAX);
+    /// No process: none has that many ancestors.
+    pub const NONE: Self = Self(u32::MAX);
 
     /// The calling process.
     pub fn current() -> Self {
-        match PAGE.generation.load(Relaxed) {
-            0 => Self::first_asked(),
-            generation => Self(generation),
+        match THIS_PROCESS.get().load(Relaxed) {
+            0 => Self::choose(),
+            number => Self(number),
         }
     }
 
     #[cold]
-    fn first_asked() -> Self {
-        let next = LAST_GENERATION.fetch_add(1, Relaxed).wrapping_add(1);
-        match PAGE.generation.compare_exchange(0, next, Relaxed, Relaxed) {
+    fn choose() -> Self {
+        let next = LAST_PROCESS.fetch_add(1, Relaxed).wrapping_add(1);
+        match THIS_PROCESS
+            .get()
+            .compare_exchange(0, next, Relaxed, Relaxed)
+        {
             Ok(_) => Self(next),
-            Err(generation) => Self(generation),
+            Err(number) => Self(number),
         }
     }
 
-    /// Whether it is the calling process.
+    /// Whether this is the calling process.
     #[inline(always)]
     pub fn is_this(self) -> bool {
-        self.0 == PAGE.generation.load(Relaxed)
+        self.0 == THIS_PROCESS.get().load(Relaxed)
     }
 }
 
-/// The complements of the descriptors that a child closes; 0 in a place that is free, so that the table
-/// takes no room in the library's file. Only this process writes here.
+/// The number of descriptors that a process may have registered.
+const MAX_REGISTERED: usize = 256;
+
+/// The descriptors that a child closes, as their complements: a free slot is 0, so that the table takes
+/// no room in the library's file. No other process writes here.
 static REGISTERED: [AtomicI32; MAX_REGISTERED] = [const { AtomicI32::new(0) }; MAX_REGISTERED];
 
-/// The number of forks that this process has begun, and the number of those that have returned.
+/// The number of forks that this process has begun, and the number that it has completed.
 static FORKS_BEGUN: AtomicU32 = AtomicU32::new(0);
 static FORKS_DONE: AtomicU32 = AtomicU32::new(0);
 
-/// 0: nothing was registered yet; 1: the handlers are in force.
+/// 1 once the fork handlers are registered.
 static PREPARED: AtomicU32 = AtomicU32::new(0);
 
 /// Number of forks that this process has completed, or `None` during one. If it is the same before a
-/// file is opened and after it is registered, no child inherited the file; except one whose fork had
-/// begun before the handlers were in force.
+/// file is opened and after it is registered, no child inherited the file; except one whose fork began
+/// before the handlers were registered.
 #[inline(never)]
 fn completed_forks() -> Option<u32> {
     let done = FORKS_DONE.load(Acquire);
     (FORKS_BEGUN.load(Acquire) == done).then_some(done)
 }
 
-/// Puts the handlers in force; ENOMEM where there is no memory for them.
+/// Registers the fork handlers; ENOMEM if there is no memory for them.
 fn prepare() -> Result<(), Error> {
-    // Twice does no harm.
+    // Two threads may both register them: a handler may run twice.
     if PREPARED.load(Acquire) == 0 {
         sys::pthread_atfork(begin_fork, end_fork, close_registered)?;
-        let page = (&raw const PAGE).cast_mut().cast();
-        if let Some(page) = core::ptr::NonNull::new(page) {
-            // SAFETY: nothing else lies on this page, and a child expects it to be empty. Kernels
-            // before 4.14 refuse, and leave it to the handler.
-            let _ = unsafe { sys::madvise(page, size_of::<Page>(), Advice::WipeOnFork) };
-        }
+        // The handler does it as well, for kernels that cannot.
+        THIS_PROCESS.wipe_in_children();
         PREPARED.store(1, Release);
     }
     Ok(())
 }
 
 /// Opens something while no other thread forks, so that no child inherits it before it is registered
-/// or kept from children; begins again where a fork came in between.
+/// or kept from children. Repeats `open` if a fork came in between.
 ///
-/// A fork that lasts longer than 20 ms is not waited for: it may be waiting for this thread. Its child
-/// keeps what is opened.
+/// A fork that lasts longer than 20 ms is not waited for, because it may wait for this thread. Its child
+/// keeps what was opened.
 pub fn undisturbed<T>(mut open: impl FnMut() -> Result<T, Error>) -> Result<T, Error> {
-    /// One millisecond each.
-    const MAX_NAPS: u32 = 20;
+    /// One retry each millisecond.
+    const MAX_RETRIES: u32 = 20;
 
     prepare()?;
-    let mut naps = 0;
+    let mut retries = 0;
     loop {
         let forks = completed_forks();
-        let is_last = naps == MAX_NAPS;
+        let is_last = retries == MAX_RETRIES;
         if forks.is_some() || is_last {
             let opened = open()?;
             if is_last || completed_forks() == forks {
@@ -127,7 +146,7 @@ pub fn undisturbed<T>(mut open: impl FnMut() -> Result<T, Error>) -> Result<T, E
             }
         }
         sys::sleep_ms(1);
-        naps = naps.saturating_add(1);
+        retries = retries.saturating_add(1);
     }
 }
 
@@ -135,20 +154,19 @@ pub fn undisturbed<T>(mut open: impl FnMut() -> Result<T, Error>) -> Result<T, E
 pub struct Registered {
     file: Descriptor,
     process: Process,
-    place: usize,
+    slot: usize,
 }
 
 impl Registered {
-    /// EMFILE where too many are registered. Only within [`undisturbed`].
+    /// Registers a descriptor; only within [`undisturbed`]. EMFILE if there are [`MAX_REGISTERED`].
     #[inline(never)]
     pub fn new(file: Descriptor) -> Result<Self, Error> {
-        let place = REGISTERED.iter().position(|place| {
-            place
-                .compare_exchange(0, !file.raw(), Relaxed, Relaxed)
+        let slot = REGISTERED.iter().position(|slot| {
+            slot.compare_exchange(0, !file.raw(), Relaxed, Relaxed)
                 .is_ok()
         });
         Ok(Self {
-            place: place.ok_or(Call::Open.failed(Errno::EMFILE))?,
+            slot: slot.ok_or(Call::Open.failed(Errno::EMFILE))?,
             file,
             process: Process::current(),
         })
@@ -158,12 +176,12 @@ impl Registered {
         &self.file
     }
 
-    /// The process that registered it.
+    /// The process that registered the descriptor.
     pub fn process(&self) -> Process {
         self.process
     }
 
-    /// Whether a parent of this process registered it, so that it is closed here.
+    /// Whether a parent of this process registered the descriptor, so that it is closed here.
     pub fn is_inherited(&self) -> bool {
         !self.process.is_this()
     }
@@ -175,8 +193,8 @@ impl Drop for Registered {
         if self.is_inherited() {
             // The number may be another file's by now.
             self.file.forget();
-        } else if let Some(place) = REGISTERED.get(self.place) {
-            place.store(0, Relaxed);
+        } else if let Some(slot) = REGISTERED.get(self.slot) {
+            slot.store(0, Relaxed);
         }
     }
 }
@@ -190,10 +208,10 @@ extern "C" fn end_fork() {
 }
 
 extern "C" fn close_registered() {
-    PAGE.generation.store(0, Relaxed);
+    THIS_PROCESS.get().store(0, Relaxed);
     FORKS_DONE.store(FORKS_BEGUN.load(Relaxed), Relaxed);
-    for place in &REGISTERED {
-        let file = place.swap(0, Relaxed);
+    for slot in &REGISTERED {
+        let file = slot.swap(0, Relaxed);
         if file != 0 {
             sys::close(!file);
         }
@@ -206,9 +224,9 @@ mod tests {
 
     use super::*;
 
-    // One test: the second half is a fork that lasts, for the first half too.
+    // One test, because the fork that lasts in the second half would disturb the first.
     #[test]
-    fn what_is_opened_while_another_thread_forks_is_opened_again_but_not_for_ever() {
+    fn an_open_during_a_fork_is_repeated_but_not_for_ever() {
         let mut times = 0;
         let opened = undisturbed(|| {
             times += 1;
@@ -235,5 +253,27 @@ mod tests {
         end_fork();
         assert!(opened.is_ok() && times == 1);
         assert!(begin.elapsed() >= Duration::from_millis(20));
+    }
+
+    #[test]
+    fn the_handlers_are_registered_once() {
+        const OPENS: u32 = 1000;
+        // Other tests fork too, each a few times.
+        const MAX_FORKS: u32 = 100;
+
+        for _ in 0..OPENS {
+            undisturbed(|| Ok(())).unwrap();
+        }
+        let before = FORKS_BEGUN.load(Relaxed);
+        // SAFETY: the child only exits.
+        let child = unsafe { libc::fork() };
+        if child == 0 {
+            // SAFETY: ends the child.
+            unsafe { libc::_exit(0) };
+        }
+        // SAFETY: the status is not wanted.
+        unsafe { libc::waitpid(child, core::ptr::null_mut(), 0) };
+        let handled = FORKS_BEGUN.load(Relaxed).wrapping_sub(before);
+        assert!((1..MAX_FORKS).contains(&handled), "{handled}");
     }
 }

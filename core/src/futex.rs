@@ -1,4 +1,4 @@
-//! Sleep until a word of shared memory changes: instead of `sleep(1)` in a loop.
+//! Sleep until a word of shared memory changes, instead of `sleep(1)` in a loop.
 //!
 //! ```
 //! use std::sync::atomic::{AtomicU32, Ordering::{Acquire, Release}};
@@ -22,14 +22,15 @@ use crate::deadline::Deadline;
 use crate::error::{Errno, Error};
 use crate::sys;
 
-/// Sleeps while the word is as expected: until somebody wakes, or for so many milliseconds (-1 for
-/// ever, 0 not at all), which is ETIMEDOUT. It may return too early: look at the word again.
+/// Sleeps while the word is `expected`, until another thread or process wakes this one; for at most this
+/// number of milliseconds (-1 for ever, 0 not at all), then ETIMEDOUT. It may return early: look at the
+/// word again.
 pub fn wait(word: &AtomicU32, expected: u32, timeout_ms: c_int) -> Result<(), Error> {
     wait_at(word.as_ptr(), expected, timeout_ms)
 }
 
-/// As [`wait`], by an address that the kernel checks: EFAULT where there is no memory, EINVAL where
-/// no word may lie.
+/// Same as [`wait`], with an address that the kernel checks: EFAULT if there is no memory, EINVAL if the
+/// address is not aligned.
 pub fn wait_at(word: *const u32, expected: u32, timeout_ms: c_int) -> Result<(), Error> {
     wait_until(word, expected, Deadline::after_ms(timeout_ms))
 }
@@ -44,22 +45,22 @@ pub(crate) fn wait_until(word: *const u32, expected: u32, deadline: Deadline) ->
     }
 }
 
-/// Sleeps once while the word is as expected: ETIMEDOUT after so many nanoseconds.
+/// Sleeps once while the word is `expected`; ETIMEDOUT after this number of nanoseconds.
 pub(crate) fn sleep(word: &AtomicU32, expected: u32, nanoseconds: i64) -> Result<(), Error> {
     let until = sys::monotonic_clock_ns().saturating_add(nanoseconds);
     sys::futex_wait(word.as_ptr(), expected, Some(until))
 }
 
-/// Wakes at most so many that wait for the word, and says how many.
+/// Wakes at most `how_many` waiters of the word and returns their number.
 pub fn wake(word: &AtomicU32, how_many: c_int) -> Result<c_int, Error> {
     wake_at(word.as_ptr(), how_many)
 }
 
-/// As [`wake`], by an address that the kernel checks.
+/// Same as [`wake`], with an address that the kernel checks.
 pub fn wake_at(word: *const u32, how_many: c_int) -> Result<c_int, Error> {
     match how_many {
         ..0 => Err(Error::INVALID),
-        // The kernel wakes one.
+        // The kernel would wake one.
         0 => Ok(0),
         _ => sys::futex_wake(word, how_many),
     }
@@ -77,7 +78,7 @@ mod tests {
     }
 
     #[test]
-    fn a_word_that_differs_is_no_reason_to_wait() {
+    fn a_word_that_differs_ends_a_wait_at_once() {
         let word = AtomicU32::new(1);
         assert_eq!(wait(&word, 2, -1), Ok(()));
         assert_eq!(wait(&word, 2, 0), Ok(()));
@@ -99,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_without_a_word_is_refused() {
+    fn an_address_without_an_aligned_word_is_refused() {
         let words = [0_u32; 2];
         let between = ptr::from_ref(&words).cast::<u8>().wrapping_add(1).cast();
         let high = ptr::without_provenance(usize::MAX & !7);
@@ -112,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wake_reaches_as_many_as_it_says() {
+    fn a_wake_reports_the_number_of_waiters_that_it_woke() {
         let word = AtomicU32::new(7);
         assert_eq!(wake(&word, 0), Ok(0));
         assert_eq!(errno(wake(&word, -1)), Some(Errno::EINVAL));

@@ -48,6 +48,7 @@ mod tests {
     use crate::error::{Call, Errno};
 
     #[test]
+    #[cfg_attr(miri, ignore = "calls ftok(3)")]
     fn only_the_low_8_bits_of_the_id_count() {
         let root = Key::from_path(c"/", 0x66).unwrap();
         assert_eq!(Key::from_path(c"/", 0x6666), Ok(root));
@@ -56,6 +57,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg_attr(miri, ignore = "calls ftok(3)")]
     fn a_missing_path_has_no_key() {
         let error = Key::from_path(c"/nowhere at all", 1).unwrap_err();
         assert_eq!((error.call(), error.errno()), (Call::Ftok, Errno::ENOENT));

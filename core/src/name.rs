@@ -45,37 +45,46 @@ pub enum Name<'a> {
 }
 
 /// Why a text is no name.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, thiserror::Error)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 #[non_exhaustive]
 pub enum Reason {
     /// It does not begin with `sysv:`, `posix:`, `file:` or `anon:`.
-    #[error("it begins with none of sysv: posix: file: anon:")]
     Kind,
     /// It has a control character.
-    #[error("it has a control character")]
     ControlCharacter,
     /// There is no path.
-    #[error("its path is empty")]
     EmptyPath,
     /// The text after `#` is not a number from 0 to 2147483647, decimal or after `0x`.
-    #[error("what follows # is not a number from 0 to 2147483647")]
     ProjectId,
     /// The text after `sysv:0x` is not a key: 1 to ffffffff.
-    #[error("what follows sysv:0x is not a key from 1 to ffffffff")]
     Key,
     /// The text after `sysv:id:` is not a number from 0 to 2147483647.
-    #[error("what follows sysv:id: is not a number from 0 to 2147483647")]
     SegmentId,
     /// A POSIX name is a slash and 1 to 255 bytes without one, and neither `.` nor `..`.
-    #[error("a POSIX name is / and 1 to 255 bytes without another /")]
     PosixName,
     /// Something follows `anon:`.
-    #[error("nothing follows anon:")]
     AfterAnonymous,
     /// A path of more than 4095 bytes, or a POSIX name of more than 255.
-    #[error("it is longer than the system takes")]
     TooLong,
 }
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Kind => "it begins with none of sysv: posix: file: anon:",
+            Self::ControlCharacter => "it has a control character",
+            Self::EmptyPath => "its path is empty",
+            Self::ProjectId => "what follows # is not a number from 0 to 2147483647",
+            Self::Key => "what follows sysv:0x is not a key from 1 to ffffffff",
+            Self::SegmentId => "what follows sysv:id: is not a number from 0 to 2147483647",
+            Self::PosixName => "a POSIX name is / and 1 to 255 bytes without another /",
+            Self::AfterAnonymous => "nothing follows anon:",
+            Self::TooLong => "it is longer than the system takes",
+        })
+    }
+}
+
+impl core::error::Error for Reason {}
 
 /// A text that is no name, and why.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -5,12 +5,12 @@
 //! fork, `_Fork` and raw `clone(2)` included: a child may be in another pid namespace and still have its
 //! parent's pid.
 
-use core::ptr::NonNull;
 use core::sync::atomic::{
-    AtomicPtr, AtomicU64,
-    Ordering::{AcqRel, Acquire, Relaxed, Release},
+    AtomicU64,
+    Ordering::{Acquire, Relaxed, Release},
 };
 
+use crate::fork::Wiped;
 use crate::sys;
 
 /// A fingerprint of the boot and one of the two namespaces, 20 bits each.
@@ -21,7 +21,6 @@ const HALF: u32 = 20;
 const MASK: u64 = (1 << HALF) - 1;
 
 /// What this process knows about itself, in memory that is zero in a child.
-#[derive(Default)]
 struct Known {
     namespace: Remembered<1>,
     creator: Remembered<4>,
@@ -42,16 +41,14 @@ const UNKNOWN: u64 = 0;
 const LOOKING: u64 = 1;
 const KNOWN: u64 = 2;
 
-impl<const N: usize> Default for Remembered<N> {
-    fn default() -> Self {
+impl<const N: usize> Remembered<N> {
+    const fn nothing() -> Self {
         Self {
             state: AtomicU64::new(UNKNOWN),
             words: [const { AtomicU64::new(0) }; N],
         }
     }
-}
 
-impl<const N: usize> Remembered<N> {
     #[inline]
     fn get(&self) -> Option<[u64; N]> {
         (self.state.load(Acquire) == KNOWN).then(|| self.words.each_ref().map(|w| w.load(Relaxed)))
@@ -77,28 +74,25 @@ impl<const N: usize> Remembered<N> {
     }
 }
 
-/// The address of [`Known`], once a thread needed it; it stays mapped until the process exits.
-static MEMORY: AtomicPtr<Known> = AtomicPtr::new(core::ptr::null_mut());
+// SAFETY: atomics, all zeros.
+static THIS_PROCESS: Wiped<Known> = unsafe {
+    Wiped::new(Known {
+        namespace: Remembered::nothing(),
+        creator: Remembered::nothing(),
+    })
+};
 
-#[inline]
-fn known() -> Option<&'static Known> {
-    // SAFETY: published whole by map_known, all bytes are a valid value, never unmapped.
-    unsafe { MEMORY.load(Acquire).as_ref() }
-}
-
-/// `None` on a kernel before 4.14, which does not wipe memory at a fork: then nothing is remembered.
+/// The result of a look-up. On a kernel before 4.14, which cannot wipe memory in a child, it is not
+/// remembered.
 #[cold]
-fn map_known() -> Option<&'static Known> {
-    let new: NonNull<Known> = sys::mmap_wiped_on_fork(size_of::<Known>()).ok()?.cast();
-    let null = core::ptr::null_mut();
-    if MEMORY
-        .compare_exchange(null, new.as_ptr(), AcqRel, Relaxed)
-        .is_err()
-    {
-        // SAFETY: just mapped, of this size; another thread was first, and nobody uses this one.
-        let _ = unsafe { sys::munmap(new.cast(), size_of::<Known>()) };
+fn look_up<const N: usize>(
+    remembered: &Remembered<N>,
+    determine: fn() -> Option<[u64; N]>,
+) -> Option<[u64; N]> {
+    match THIS_PROCESS.wipe_in_children() {
+        true => remembered.look_up(determine),
+        false => determine(),
     }
-    known()
 }
 
 impl Namespace {
@@ -108,18 +102,11 @@ impl Namespace {
     /// That of this process; `None` if it cannot be determined, for example without `/proc`.
     #[inline]
     pub fn current() -> Option<Self> {
-        match known().and_then(|known| known.namespace.get()) {
-            Some([raw]) => Some(Self(raw)),
-            None => Self::look_up(),
-        }
-    }
-
-    #[cold]
-    fn look_up() -> Option<Self> {
-        let [raw] = match known().or_else(map_known) {
-            Some(known) => known.namespace.look_up(Self::determine),
-            None => Self::determine(),
-        }?;
+        let remembered = &THIS_PROCESS.get().namespace;
+        let [raw] = match remembered.get() {
+            None => look_up(remembered, Self::determine)?,
+            Some(raw) => raw,
+        };
         Some(Self(raw))
     }
 
@@ -146,13 +133,12 @@ impl Namespace {
 /// What another process needs to determine whether this one has exited: its pid, its start in milliseconds
 /// after boot, its pid namespace, its time namespace. `None` if that cannot be determined.
 pub fn this_process() -> Option<[u64; 4]> {
-    let known = known().or_else(map_known);
-    let remembered = known.and_then(|known| known.creator.get());
-    match (remembered, known) {
+    let remembered = &THIS_PROCESS.get().creator;
+    match remembered.get() {
         // A child that shares its parent's memory is another process.
-        (Some(process), _) if process.first() == Some(&(sys::getpid() as u64)) => Some(process),
-        (None, Some(known)) => known.creator.look_up(determine_process),
-        _ => determine_process(),
+        Some(process) if process.first() == Some(&(sys::getpid() as u64)) => Some(process),
+        Some(_) => determine_process(),
+        None => look_up(remembered, determine_process),
     }
 }
 
@@ -204,7 +190,7 @@ mod tests {
 
     #[test]
     fn what_could_not_be_determined_is_looked_up_again() {
-        let remembered = Remembered::<2>::default();
+        let remembered = Remembered::<2>::nothing();
         assert_eq!(remembered.look_up(|| None), None);
         assert_eq!(remembered.get(), None);
         assert_eq!(remembered.look_up(|| Some([1, 2])), Some([1, 2]));
@@ -213,7 +199,7 @@ mod tests {
 
     #[test]
     fn what_was_looked_up_before_a_fork_is_not_remembered_after_it() {
-        let remembered = Remembered::<1>::default();
+        let remembered = Remembered::<1>::nothing();
         let wipe = || {
             remembered.state.store(UNKNOWN, Relaxed);
             Some([1])
@@ -229,7 +215,7 @@ mod tests {
         // SAFETY: the child only loads, and exits.
         let child = unsafe { libc::fork() };
         if child == 0 {
-            let known = known().unwrap();
+            let known = THIS_PROCESS.get();
             let remembers = known.namespace.get().is_some() || known.creator.get().is_some();
             // SAFETY: ends the child.
             unsafe { libc::_exit(remembers.into()) };
@@ -238,7 +224,7 @@ mod tests {
         // SAFETY: the pointer is valid.
         unsafe { libc::waitpid(child, &mut status, 0) };
         assert_eq!(status, 0);
-        assert!(known().unwrap().namespace.get().is_some());
+        assert!(THIS_PROCESS.get().namespace.get().is_some());
     }
 
     #[test]

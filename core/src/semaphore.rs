@@ -1,24 +1,24 @@
-//! A System V semaphore that gives back what a process had taken when it dies.
+//! A System V semaphore. What a process has taken is returned when that process dies.
 //!
-//! The kernel creates a set of semaphores in which all values are 0, and only a second call gives it
-//! its first value. So the library's set holds marks beside the value. One `semop(2)` sets both, so
-//! that no process sees a semaphore without its value.
+//! The kernel creates a set of semaphores with zeros, and only a second call gives it its first value. So
+//! a set of this library holds marks beside the value. One `semop(2)` sets both, so no process sees a
+//! semaphore without its value.
 //!
 //! | semaphore | holds |
 //! |---|---|
 //! | 0 | the value |
 //! | 1, 2 | marks that no other program sets |
-//! | 3 | the mark of its [`Kind`] |
-//! | the others | 0, for good: the number of semaphores is a mark, too |
+//! | 3 | the number of its [`Kind`] |
+//! | the others | 0: the number of semaphores is a mark too |
 //!
 //! | state | what `semctl(2)` shows | who may change it |
 //! |---|---|---|
 //! | blank | that number of semaphores; no value, no `semop(2)`, no process that set a value | the next creator completes it |
-//! | ready | that number, and all marks | whoever waits or posts |
-//! | another program's | anything else | nobody in here: EINVAL |
+//! | ready | that number, and all marks | any process that waits or posts |
+//! | foreign | anything else | no process of this library: EINVAL |
 //!
-//! A creator that is killed leaves a blank or a ready one. The number is the only mark that a set has
-//! from its first moment, so it is one that other programs do not use.
+//! A creator that is killed leaves a blank set or a ready one. The number of semaphores is the only mark
+//! that a set has from its first moment, so it is a number that other programs do not use.
 //!
 //! ```
 //! use shmcomm::semaphore::{self, New, Semaphore};
@@ -48,27 +48,27 @@ pub struct Semaphore {
     interruptible: bool,
 }
 
-/// What is counted.
+/// What a semaphore counts.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum Kind {
-    /// Places, one for a lock: each is held by the process that waited for it until that process
-    /// posts, or dies (SEM_UNDO).
+    /// Units, one for a lock. A unit belongs to the process that waited for it until that process
+    /// posts; if the process exits first, the kernel returns the unit (SEM_UNDO).
     #[default]
-    Places,
-    /// Events that one process posts and another waits for: a death changes nothing.
+    Units,
+    /// Events that one process posts and another waits for. A death changes nothing.
     Events,
 }
 
-/// What a new semaphore is.
+/// The properties of a new semaphore.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct New {
-    /// The first value, at most [`MOST`].
+    /// The first value, at most [`MAX_VALUE`].
     pub value: c_int,
-    /// Permission bits: who uses it reads and alters it.
+    /// Permission bits. A process that uses the semaphore needs to read and write it.
     pub mode: u32,
-    /// EEXIST if there is one already.
+    /// EEXIST if the semaphore exists.
     pub exclusive: bool,
-    /// What it counts; EINVAL if there is one that counts the other.
+    /// What the semaphore counts; EINVAL if it exists and counts the other.
     pub kind: Kind,
 }
 
@@ -78,34 +78,35 @@ impl Default for New {
             value: 0,
             mode: 0o600,
             exclusive: false,
-            kind: Kind::Places,
+            kind: Kind::Units,
         }
     }
 }
 
-/// The highest value.
-pub const MOST: c_int = 32767;
+/// The highest value, SEMVMX.
+pub const MAX_VALUE: c_int = 32767;
 
-/// A prime, so that it is the size of no one's table, and far from PostgreSQL's 17 and 20.
+/// Number of semaphores in a set: a prime, which no other program's table is likely to have, and far
+/// from PostgreSQL's 17 and 20.
 const COUNT: u16 = 23;
 const VALUE: u16 = 0;
-/// "SHMC"; the first one is never 0, which tells a ready set from a blank.
+/// "SHMC". The first mark is not 0, so that a ready set differs from a blank one.
 const MARKS: [(u16, c_int); 2] = [(1, 0x5348), (2, 0x4d43)];
 const KIND: u16 = 3;
-const PLACES: c_int = 1;
+const UNITS: c_int = 1;
 const EVENTS: c_int = 2;
 
-/// How often an open begins again when others make and remove the same name at the same time.
-const TRIES: u32 = 100;
+/// Each further attempt means that another process created or removed the same name meanwhile.
+const MAX_ATTEMPTS: u32 = 100;
 
-/// What has an id.
+/// The state of the set with an id.
 enum Found {
     Ready(Semaphore),
-    /// New, or left so by a creator that died.
+    /// New, or its creator died before it set the value.
     Blank,
-    /// Another program's.
+    /// Of another program.
     Foreign,
-    Gone,
+    Removed,
 }
 
 impl Semaphore {
@@ -117,8 +118,8 @@ impl Semaphore {
         }
     }
 
-    /// The same semaphore, whose waits through this value end with EINTR when a signal handler runs
-    /// in the waiting thread.
+    /// The same semaphore; a wait through this value ends with EINTR when a signal handler runs in the
+    /// waiting thread.
     pub fn interruptible(self) -> Self {
         Self {
             interruptible: true,
@@ -126,32 +127,32 @@ impl Semaphore {
         }
     }
 
-    /// Opens the semaphore of this `sysv:` name; ENOENT if there is none that has its first value.
+    /// Opens the semaphore of this `sysv:` name; ENOENT if there is none, or none with its first value.
     #[inline(never)]
     pub fn open(name: Name<'_>) -> Result<Self, Error> {
-        let (id, gone) = look_up(name)?;
+        let (id, if_removed) = look_up(name)?;
         match find(id)? {
             Found::Ready(semaphore) => Ok(semaphore),
             Found::Blank => Err(Call::Semget.failed(Errno::ENOENT)),
             Found::Foreign => Err(Error::INVALID),
-            Found::Gone => Err(Call::Semget.failed(gone)),
+            Found::Removed => Err(Call::Semget.failed(if_removed)),
         }
     }
 
-    /// Opens the semaphore of this name, and makes it if there is none.
+    /// Opens the semaphore of this name and creates it if there is none.
     #[inline(never)]
     pub fn create(name: Name<'_>, new: New) -> Result<Self, Error> {
         if new.value < 0 || new.mode & !0o777 != 0 {
             return Err(Error::INVALID);
         }
-        if new.value > MOST {
+        if new.value > MAX_VALUE {
             return Err(Call::Arguments.failed(Errno::ERANGE));
         }
         let key = match name {
             Name::SysvPrivate => Key::PRIVATE,
             _ => name.key()?,
         };
-        for _ in 0..TRIES {
+        for _ in 0..MAX_ATTEMPTS {
             let (id, created) = match get_or_create(key, new.mode) {
                 Err(error) if error.errno == Errno::ENOENT => continue,
                 result => result?,
@@ -162,9 +163,9 @@ impl Semaphore {
                 }
                 Found::Ready(semaphore) if semaphore.kind == new.kind => return Ok(semaphore),
                 Found::Ready(_) | Found::Foreign => return Err(Error::INVALID),
-                Found::Gone => {}
+                Found::Removed => {}
                 Found::Blank => match set_up(id, new) {
-                    // Somebody else was first, or has removed it.
+                    // Another process was first or has removed the set.
                     Err(Error {
                         errno: Errno::EWOULDBLOCK | Errno::EIDRM | Errno::EINVAL,
                         ..
@@ -181,9 +182,9 @@ impl Semaphore {
         Err(Call::Semget.failed(Errno::EBUSY))
     }
 
-    /// Takes one, and waits until there is one: at most so many milliseconds, -1 for ever, 0 not at
-    /// all. ETIMEDOUT; EIDRM if it is removed, also meanwhile; EINTR, and nothing is taken, only if it
-    /// is [interruptible](Self::interruptible).
+    /// Takes a unit or an event. Waits for it for at most this number of milliseconds: -1 for ever, 0 not
+    /// at all (ETIMEDOUT). EIDRM if the semaphore is removed before or during the wait. EINTR, and
+    /// nothing is taken, only if it is [interruptible](Self::interruptible).
     #[inline(never)]
     pub fn wait(&self, timeout_ms: c_int) -> Result<(), Error> {
         let deadline = Deadline::after_ms(timeout_ms);
@@ -201,14 +202,14 @@ impl Semaphore {
         }
     }
 
-    /// Gives one back, or tells of an event. ERANGE beyond [`MOST`]; EIDRM if it is removed.
+    /// Returns a unit or posts an event. ERANGE beyond [`MAX_VALUE`]; EIDRM if the semaphore is removed.
     pub fn post(&self) -> Result<(), Error> {
         self.change(1, None)
     }
 
     fn change(&self, by: c_short, timeout_ns: Option<i64>) -> Result<(), Error> {
         let mut flags = 0;
-        if self.kind == Kind::Places {
+        if self.kind == Kind::Units {
             flags |= libc::SEM_UNDO;
         }
         if timeout_ns == Some(0) {
@@ -218,39 +219,39 @@ impl Semaphore {
         result.map_err(removed)
     }
 
-    /// How many may be taken now.
+    /// Number of units or events that can be taken now.
     pub fn value(&self) -> Result<c_int, Error> {
         sys::semctl_getval(self.id, VALUE).map_err(removed)
     }
 
-    /// Its System V id.
+    /// The System V id.
     pub fn id(&self) -> c_int {
         self.id
     }
 
-    /// What it counts.
+    /// What the semaphore counts.
     pub fn kind(&self) -> Kind {
         self.kind
     }
 }
 
-/// Removes the semaphore of this name; who waits for it gets EIDRM.
+/// Removes the semaphore of this name; its waiters get EIDRM.
 #[inline(never)]
 pub fn remove(name: Name<'_>) -> Result<(), Error> {
-    let (id, gone) = look_up(name)?;
+    let (id, if_removed) = look_up(name)?;
     match find(id) {
         Ok(Found::Foreign) => return Err(Error::INVALID),
-        Ok(Found::Gone) => return Err(Call::Semctl.failed(gone)),
-        // The owner may remove also what it may not read.
+        Ok(Found::Removed) => return Err(Call::Semctl.failed(if_removed)),
+        // The owner may remove a semaphore that it may not read.
         Ok(Found::Ready(_) | Found::Blank) | Err(_) => {}
     }
     sys::semctl_rmid(id).map_err(|error| match removed(error).errno {
-        Errno::EIDRM => error.call.failed(gone),
+        Errno::EIDRM => error.call.failed(if_removed),
         _ => error,
     })
 }
 
-/// The id of a name, and the error that says that the set of this id has gone since.
+/// The id of a name, and the error that reports that its set was removed since.
 fn look_up(name: Name<'_>) -> Result<(c_int, Errno), Error> {
     if let Name::SysvId(id) = name {
         return Ok((id, Errno::EIDRM));
@@ -274,7 +275,7 @@ fn get_or_create(key: Key, mode: u32) -> Result<(c_int, bool), Error> {
 #[inline(never)]
 fn find(id: c_int) -> Result<Found, Error> {
     match look(id) {
-        Err(error) if removed(error).errno == Errno::EIDRM => Ok(Found::Gone),
+        Err(error) if removed(error).errno == Errno::EIDRM => Ok(Found::Removed),
         found => found,
     }
 }
@@ -284,7 +285,7 @@ fn look(id: c_int) -> Result<Found, Error> {
     if status.sem_nsems != libc::c_ulong::from(COUNT) {
         return Ok(Found::Foreign);
     }
-    // Before the marks: a creator that completes the set meanwhile is seen by them.
+    // Before the marks are read: they show a creator that completes the set meanwhile.
     let untouched = status.sem_otime == 0 && is_untouched(id)?;
     let [(first, ready), (second, ready_too)] = MARKS;
     let first = sys::semctl_getval(id, first)?;
@@ -296,14 +297,14 @@ fn look(id: c_int) -> Result<Found, Error> {
     }
     let ready = |kind| Found::Ready(Semaphore::new(id, kind));
     Ok(match sys::semctl_getval(id, KIND)? {
-        PLACES => ready(Kind::Places),
+        UNITS => ready(Kind::Units),
         EVENTS => ready(Kind::Events),
         _ => Found::Foreign,
     })
 }
 
-/// Whether no process has ever set a value of the set: SETVAL and SETALL leave their process's pid,
-/// also where they set 0.
+/// Whether no process has ever set a value of the set: SETVAL and SETALL leave the pid of their process
+/// even if they set 0.
 fn is_untouched(id: c_int) -> Result<bool, Error> {
     for which in 0..COUNT {
         if sys::semctl_getval(id, which)? != 0 || sys::semctl_getpid(id, which)? != 0 {
@@ -316,11 +317,11 @@ fn is_untouched(id: c_int) -> Result<bool, Error> {
 /// Sets the value and the marks, unless another process has set any value.
 fn set_up(id: c_int, new: New) -> Result<(), Error> {
     let kind = match new.kind {
-        Kind::Places => PLACES,
+        Kind::Units => UNITS,
         Kind::Events => EVENTS,
     };
     let unset = (0..COUNT).map(|which| (which, 0));
-    // A value of 0 is to wait for 0, which a blank is.
+    // An operation of 0 waits for 0, which a blank set has.
     let set = [(VALUE, new.value), (KIND, kind)].into_iter().chain(MARKS);
     let mut operations = [operation(VALUE, 0, libc::IPC_NOWAIT); COUNT as usize + 4];
     for (slot, (which, by)) in operations.iter_mut().zip(unset.chain(set)) {
@@ -329,7 +330,8 @@ fn set_up(id: c_int, new: New) -> Result<(), Error> {
     sys::semtimedop(id, &mut operations, None)
 }
 
-/// Removes what this process created and could not set up, unless another process has completed it.
+/// Removes a set that this process created and could not set up, unless another process has completed
+/// it.
 fn discard(id: c_int) {
     if !matches!(look(id), Ok(Found::Ready(_))) {
         let _ = sys::semctl_rmid(id);
@@ -344,7 +346,7 @@ fn operation(which: u16, by: c_short, flags: c_int) -> libc::sembuf {
     }
 }
 
-/// An id that is gone is EINVAL, unless the kernel still knows better.
+/// For the id of a removed set the kernel reports EINVAL, or EIDRM while it still knows the id.
 fn removed(error: Error) -> Error {
     match error.errno {
         Errno::EINVAL => error.call.failed(Errno::EIDRM),

@@ -1,4 +1,4 @@
-//! The counts of a channel are true while messages go through it.
+//! The message counts of a channel are right at every moment.
 #![cfg(not(loom))]
 #![allow(missing_docs, clippy::unwrap_used, clippy::arithmetic_side_effects)]
 
@@ -10,7 +10,7 @@ use shmcomm::Name;
 use shmcomm::channel::{Channel, Options, Side};
 
 const MESSAGES: u64 = 100_000;
-/// If the other thread fails, this one does not wait for ever.
+/// Ends the wait if the other thread fails.
 const TIMEOUT_MS: i32 = 10_000;
 
 fn open(name: &str, side: Side) -> Channel {
@@ -27,13 +27,13 @@ fn open(name: &str, side: Side) -> Channel {
 }
 
 #[test]
-fn no_count_is_ahead_of_what_happened() {
+fn no_count_is_ahead_of_the_calls() {
     let name = format!("shmcomm-test-{}-counts", std::process::id());
     let mut sender = open(&name, Side::Sender);
     let mut receiver = open(&name, Side::Receiver);
     fs::remove_file(format!("/dev/shm/{name}")).unwrap();
 
-    // Counted before the call, each.
+    // Each is counted before the call.
     let (sends, receives) = (AtomicU64::new(0), AtomicU64::new(0));
     thread::scope(|scope| {
         scope.spawn(|| {

@@ -1,4 +1,4 @@
-//! The ring by itself: what its two ends say to each other, and to what nobody of theirs wrote.
+//! The ring alone: order, room, recovery after a death, and values that no end of it stores.
 #![cfg(not(loom))]
 #![allow(
     missing_docs,
@@ -9,7 +9,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 
-use shmcomm::ring::{Consumer, Producer, Stop, WORD, Words, longest};
+use shmcomm::channel::ring::{Blocked, Consumer, Producer, WORD, Words, max_message};
 
 struct Block {
     words: Vec<AtomicU64>,
@@ -36,8 +36,8 @@ impl Words for Block {
     fn capacity(&self) -> u64 {
         self.words.len() as u64 * WORD
     }
-    fn longest(&self) -> u64 {
-        longest(self.capacity())
+    fn max_message(&self) -> u64 {
+        max_message(self.capacity())
     }
     fn length(&self, position: u64) -> &AtomicU64 {
         &self.words[(position / WORD) as usize % self.words.len()]
@@ -70,15 +70,15 @@ fn receive(consumer: &mut Consumer, block: &Block) -> u64 {
 }
 
 #[test]
-fn messages_of_all_lengths_come_in_order() {
+fn messages_of_all_lengths_arrive_in_order() {
     let block = Block::new(CAPACITY);
     let mut producer = Producer::resume(&block).unwrap();
     let mut consumer = Consumer::resume(&block);
     for round in 0..1000 {
-        let length = round % (longest(CAPACITY) + 1);
-        assert_eq!(consumer.peek(&block), Err(Stop::Wait));
+        let length = round % (max_message(CAPACITY) + 1);
+        assert_eq!(consumer.peek(&block), Err(Blocked::Wait));
         let position = producer.reserve(&block, length).unwrap();
-        // Payload that looks like length words must not be taken for them.
+        // Payload that looks like a length word is not taken for one.
         for word in 0..length / WORD {
             block
                 .length(position + word * WORD)
@@ -102,39 +102,38 @@ fn a_full_ring_waits_for_its_receiver() {
         sent += 1;
     }
     assert_eq!(sent, (CAPACITY - WORD) / 16);
-    assert_eq!(producer.reserve(&block, 8), Err(Stop::Wait));
-    for too_large in [longest(CAPACITY) + 1, u64::MAX - 7, u64::MAX] {
+    assert_eq!(producer.reserve(&block, 8), Err(Blocked::Wait));
+    for too_large in [max_message(CAPACITY) + 1, u64::MAX - 7, u64::MAX] {
         let result = producer.reserve(&block, too_large);
-        assert_eq!(result, Err(Stop::TooLarge));
+        assert_eq!(result, Err(Blocked::TooLarge));
     }
     assert_eq!(receive(&mut consumer, &block), 8);
     assert!(producer.reserve(&block, 8).is_ok());
 }
 
 #[test]
-fn only_what_is_reserved_is_published_and_what_is_peeked_at_released() {
+fn only_reserved_room_is_published_and_only_a_peeked_message_released() {
     let block = Block::new(CAPACITY);
     let mut producer = Producer::resume(&block).unwrap();
     let mut consumer = Consumer::resume(&block);
-    assert!(!producer.is_pending() && !producer.has_reserved(0));
-    assert!(!consumer.is_pending());
+    assert!(!producer.has_reserved(0) && !consumer.has_peeked());
     producer.reserve(&block, 20).unwrap();
-    assert!(producer.is_pending() && producer.has_reserved(20) && !producer.has_reserved(21));
+    assert!(producer.has_reserved(20) && !producer.has_reserved(21));
     producer.publish(&block, 3);
-    assert!(!producer.is_pending() && !producer.has_reserved(0));
-    assert_eq!(consumer.peek(&block).map(|(_, length)| length), Ok(3));
-    consumer.forget();
-    assert!(!consumer.is_pending());
-    assert_eq!(receive(&mut consumer, &block), 3);
-    assert!(!consumer.is_pending());
-    producer.reserve(&block, 1).unwrap();
-    producer.forget();
     assert!(!producer.has_reserved(0));
-    assert_eq!(consumer.peek(&block), Err(Stop::Wait));
+    assert_eq!(consumer.peek(&block).map(|(_, length)| length), Ok(3));
+    consumer.cancel();
+    assert!(!consumer.has_peeked());
+    assert_eq!(receive(&mut consumer, &block), 3);
+    assert!(!consumer.has_peeked());
+    producer.reserve(&block, 1).unwrap();
+    producer.cancel();
+    assert!(!producer.has_reserved(0));
+    assert_eq!(consumer.peek(&block), Err(Blocked::Wait));
 }
 
 #[test]
-fn who_comes_next_takes_up_where_a_dead_one_was() {
+fn an_end_continues_where_a_dead_process_left_off() {
     let block = Block::new(CAPACITY);
     for round in 0..1000_u64 {
         let mut producer = Producer::resume(&block).unwrap();
@@ -142,7 +141,7 @@ fn who_comes_next_takes_up_where_a_dead_one_was() {
         let (tail, sent) = (block.tail.load(SeqCst), block.sent.load(SeqCst));
         send(&mut producer, &block, 8);
         if round % 100 != 0 {
-            // Died between the position and the count, or before both.
+            // The sender died between the two stores, or before both.
             block.sent.store(sent, SeqCst);
             if round % 3 == 0 {
                 block.tail.store(tail, SeqCst);
@@ -153,33 +152,33 @@ fn who_comes_next_takes_up_where_a_dead_one_was() {
         let received = block.received.load(SeqCst);
         receive(&mut consumer, &block);
         if round % 100 != 0 {
-            // So did its receiver.
+            // So did the receiver.
             block.received.store(received, SeqCst);
         }
         if round % 2 == 0 {
-            // Its message is received before the next sender comes.
+            // The message was received before the next sender resumes.
             assert_eq!(Producer::resume(&block).unwrap().sent(), round + 1);
         }
     }
 }
 
 #[test]
-fn what_nobody_wrote_is_told() {
+fn values_that_no_end_stores_are_corrupt() {
     for (head, tail) in [(1 << 40, 0), (0, 1 << 40), (8, 0), (u64::MAX, 0)] {
         let block = Block::new(CAPACITY);
         block.head.store(head, SeqCst);
         block.tail.store(tail, SeqCst);
         let result = Producer::resume(&block);
-        assert_eq!(result.err(), Some(Stop::Corrupt), "{head} {tail}");
+        assert_eq!(result.err(), Some(Blocked::Corrupt), "{head} {tail}");
     }
     let block = Block::new(CAPACITY);
-    for word in [u64::MAX, CAPACITY, longest(CAPACITY) + 2] {
+    for word in [u64::MAX, CAPACITY, max_message(CAPACITY) + 2] {
         block.length(0).store(word, SeqCst);
         let mut consumer = Consumer::resume(&block);
-        assert_eq!(consumer.peek(&block), Err(Stop::Corrupt));
-        assert!(!consumer.is_pending());
+        assert_eq!(consumer.peek(&block), Err(Blocked::Corrupt));
+        assert!(!consumer.has_peeked());
     }
-    // A receiver ahead of all that was sent, or that goes back.
+    // A receiver that has passed the sender, or that goes back.
     for head in [216, u64::MAX, 0, 96] {
         let block = Block::new(CAPACITY);
         let mut producer = Producer::resume(&block).unwrap();
@@ -187,20 +186,24 @@ fn what_nobody_wrote_is_told() {
         receive(&mut Consumer::resume(&block), &block);
         send(&mut producer, &block, 96);
         block.head.store(head, SeqCst);
-        // Whatever it says: nothing is believed of it.
+        // A refused position is not remembered.
         for _ in 0..2 {
-            assert_eq!(producer.reserve(&block, 96), Err(Stop::Corrupt), "{head}");
+            assert_eq!(
+                producer.reserve(&block, 96),
+                Err(Blocked::Corrupt),
+                "{head}"
+            );
         }
     }
-    // A circle of records that never ends.
+    // A circle of records without an end.
     for offset in 0..CAPACITY / WORD {
         block.length(offset * WORD).store(1, SeqCst);
     }
-    // Also where positions end.
+    // Among them positions that are about to wrap.
     for start in [0, u64::MAX - (WORD - 1), CAPACITY.wrapping_neg()] {
         block.head.store(start, SeqCst);
         block.tail.store(start, SeqCst);
         let result = Producer::resume(&block);
-        assert_eq!(result.err(), Some(Stop::Corrupt));
+        assert_eq!(result.err(), Some(Blocked::Corrupt));
     }
 }

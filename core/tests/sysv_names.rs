@@ -9,50 +9,21 @@
 
 mod support;
 
-use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
-
 use shmcomm::segment::Options;
 use shmcomm::{Errno, Name, segment};
-use support::{Child, errno};
+use support::{Child, SysvKey, errno};
 
-/// A key of its own, whose segment is removed in the end.
-struct Place(String);
-
-impl Place {
-    fn new() -> Self {
-        static NEXT: AtomicU32 = AtomicU32::new(0);
-        let next = NEXT.fetch_add(1, Relaxed);
-        assert!(next < 1 << 10);
-        let place = Self(format!(
-            "sysv:0x5d{:06x}",
-            std::process::id() << 10 & 0xff_fc00 | next
-        ));
-        let _ = segment::remove(place.name());
-        place
-    }
-
-    fn name(&self) -> Name<'_> {
-        Name::parse(self.0.as_bytes()).unwrap()
-    }
-
-    /// Id and attachments. Looks without attaching: another test's fork would inherit that.
-    fn look(&self) -> (i32, u64) {
-        let key = i32::from_str_radix(self.0.trim_start_matches("sysv:0x"), 16).unwrap();
-        // SAFETY: takes no pointer.
-        let id = unsafe { libc::shmget(key, 0, 0) };
-        // SAFETY: all zeros are a valid value.
-        let mut ds: libc::shmid_ds = unsafe { std::mem::zeroed() };
-        // SAFETY: the buffer is of the type that IPC_STAT fills.
-        let stat = unsafe { libc::shmctl(id, libc::IPC_STAT, &mut ds) };
-        assert_eq!(stat, 0);
-        (id, ds.shm_nattch)
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        let _ = segment::remove(self.name());
-    }
+/// The id of the key's segment and the number of its attachments. It does not attach: the fork of another
+/// test would inherit that.
+fn look(key: &SysvKey) -> (i32, u64) {
+    // SAFETY: takes no pointer.
+    let id = unsafe { libc::shmget(key.raw(), 0, 0) };
+    // SAFETY: all zeros are a valid value.
+    let mut ds: libc::shmid_ds = unsafe { std::mem::zeroed() };
+    // SAFETY: the buffer is of the type that IPC_STAT fills.
+    let stat = unsafe { libc::shmctl(id, libc::IPC_STAT, &mut ds) };
+    assert_eq!(stat, 0);
+    (id, ds.shm_nattch)
 }
 
 const OPEN: Options = Options {
@@ -76,14 +47,14 @@ const RECLAIM: Options = Options {
     ..CREATE
 };
 
-fn is_there_or_not<T>(result: Result<T, shmcomm::Error>) -> bool {
+fn exists_or_not<T>(result: Result<T, shmcomm::Error>) -> bool {
     matches!(errno(result), None | Some(Errno::ENOENT))
 }
 
 #[test]
-fn a_name_that_comes_and_goes_is_there_or_is_not() {
-    let place = Place::new();
-    let name = place.name();
+fn a_name_that_is_created_and_removed_exists_or_does_not() {
+    let key = SysvKey::new();
+    let name = key.name();
     let at_least = Options { size: 50, ..OPEN };
     let exclusive = Options {
         exclusive: true,
@@ -93,11 +64,11 @@ fn a_name_that_comes_and_goes_is_there_or_is_not() {
         for round in 0..6000 {
             let as_promised = match (round + nth) % 6 {
                 0 => CREATE.open(name).is_ok(),
-                1 => is_there_or_not(OPEN.open(name)),
-                2 => is_there_or_not(at_least.open(name)),
+                1 => exists_or_not(OPEN.open(name)),
+                2 => exists_or_not(at_least.open(name)),
                 3 => RECLAIM.open(name).is_ok(),
                 4 => matches!(errno(exclusive.open(name)), None | Some(Errno::EEXIST)),
-                _ => is_there_or_not(segment::remove(name)),
+                _ => exists_or_not(segment::remove(name)),
             };
             if !as_promised {
                 return 1 + (round + nth) as i32 % 6;
@@ -120,10 +91,10 @@ fn leave(name: Name<'_>) {
 fn several_that_replace_a_stale_segment_share_the_new_one() {
     const SEVERAL: u64 = 6;
     for _ in 0..100 {
-        let place = Place::new();
-        let name = place.name();
+        let key = SysvKey::new();
+        let name = key.name();
         leave(name);
-        let (stale, _) = place.look();
+        let (stale, _) = look(&key);
         let work = || {
             let segment = RECLAIM.open(name);
             // SAFETY: takes no pointer.
@@ -132,7 +103,7 @@ fn several_that_replace_a_stale_segment_share_the_new_one() {
         };
         let children: Vec<Child> = (0..SEVERAL).map(|_| Child::start(work)).collect();
         children.iter().for_each(Child::wait_for_stop);
-        let (id, attached) = place.look();
+        let (id, attached) = look(&key);
         for child in children {
             child.signal(libc::SIGCONT);
             assert_eq!(child.join(), 0);
@@ -143,14 +114,14 @@ fn several_that_replace_a_stale_segment_share_the_new_one() {
 }
 
 #[test]
-fn one_of_several_that_insist_replaces_a_stale_segment() {
+fn one_of_several_exclusive_creators_replaces_a_stale_segment() {
     let exclusive = Options {
         exclusive: true,
         ..RECLAIM
     };
     for _ in 0..100 {
-        let place = Place::new();
-        let name = place.name();
+        let key = SysvKey::new();
+        let name = key.name();
         leave(name);
         let work = || {
             let segment = exclusive.open(name);
@@ -173,9 +144,9 @@ fn one_of_several_that_insist_replaces_a_stale_segment() {
 
 #[test]
 fn a_creation_that_fails_leaves_nothing() {
-    let place = Place::new();
-    let name = place.name();
-    // Nobody can attach such a segment for writing but root, and nobody can lock so much.
+    let key = SysvKey::new();
+    let name = key.name();
+    // Only root can attach the first two for writing, and no process may lock any memory.
     let cases = [
         Options { mode: 0, ..CREATE },
         Options {
@@ -194,7 +165,7 @@ fn a_creation_that_fails_leaves_nothing() {
                 rlim_cur: 0,
                 rlim_max: 0,
             };
-            // SAFETY: the pointer is valid. Where the second fails, the user is an ordinary one.
+            // SAFETY: the pointer is valid. If the second call fails, the process is not root's.
             unsafe {
                 libc::setrlimit(libc::RLIMIT_MEMLOCK, &limit);
                 libc::setuid(65534);

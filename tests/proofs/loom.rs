@@ -1,4 +1,4 @@
-//! The ring, the handshake and the mutex under loom: see `core/tests/loom.rs` and `loom_mutex.rs`.
+//! The ring, the wake-up and the mutex under loom: see `core/tests/loom/` and `loom_mutex.rs`.
 
 use std::path::Path;
 use std::process::Command;
@@ -7,7 +7,7 @@ use std::{env, str};
 use crate::support;
 
 #[test]
-fn the_ring_and_the_handshake_hold_in_all_interleavings() {
+fn the_ring_and_the_wakeup_hold_in_all_interleavings() {
     explore("loom", 11);
 }
 

@@ -1,24 +1,23 @@
-//! The lock that the processes have which share an end of a channel: the pure algorithm, without a
-//! system call.
+//! The lock of a shared end: the algorithm alone, without a system call, so that loom can check it.
 //!
-//! It is held from a successful reserve to its commit, from a peek to its release, and never by a
-//! process that waits. Its word:
+//! A process holds the lock from a successful reserve to commit or from peek to release, and never
+//! while it waits. Its word:
 //!
 //! ```text
-//! | acquisitions: 24 | slot of the holder, 0 for nobody: 8 |
+//! | acquisitions: 24 | slot of the holder, 0 if none: 8 |
 //! ```
 //!
 //! | from | to | by | ordering | a death right after it leaves |
 //! |---|---|---|---|---|
-//! | free | held | whoever locks | acquire | a dead holder |
-//! | held | free | its holder | sequentially consistent | sleepers that look again by themselves |
-//! | held by the dead | free | whoever finds that out, and the next process of that slot | relaxed | – |
+//! | free | held | the process that locks | acquire | a dead holder |
+//! | held | free | its holder | sequentially consistent | sleepers that look again on their own |
+//! | held by a dead process | free | a waiter that asked the kernel about it, or the next process of that slot | relaxed | – |
 
 use core::sync::atomic::Ordering::{Acquire, Relaxed, SeqCst};
 
-use crate::handshake::Word;
+use super::word::Word32;
 
-/// The slot of the holder; 0 for nobody.
+/// The slot of the holder; 0 if none.
 const HOLDER: u32 = 0xff;
 /// Acquisition counter, against ABA: a waiter that saw a dead holder must not free the lock of a live
 /// process that reuses the slot.
@@ -29,36 +28,36 @@ pub fn holder(word: u32) -> u32 {
     word & HOLDER
 }
 
-/// Locks for the process of this slot, if nobody else holds the lock; else says in which word it was
-/// found held.
-pub fn try_lock(word: &impl Word, slot: u32) -> Result<(), u32> {
+/// Locks for the process of this slot. If another process holds the lock, returns the word that
+/// shows it.
+pub fn try_lock(word: &impl Word32, slot: u32) -> Result<(), u32> {
     // Each failure means that another process locked or unlocked meanwhile.
     const MAX_RETRIES: u32 = 8;
 
     let mut found = 0;
     for _ in 0..MAX_RETRIES {
         found = word.load(Relaxed);
-        // A dead process has left a lock of the own slot.
+        // A holder with the own slot is dead: it had the slot before.
         if holder(found) != 0 && holder(found) != slot {
             break;
         }
         let count = (found & COUNT).wrapping_add(HOLDER).wrapping_add(1) & COUNT;
-        if word.exchange(found, count | slot, Acquire) {
+        if word.compare_exchange(found, count | slot, Acquire) {
             return Ok(());
         }
     }
     Err(found)
 }
 
-/// Unlocks. Sequentially consistent: a process that finds the end locked, having set its sleep bit
-/// before, is seen by the one that unlocks, which looks at that bit after this.
-pub fn unlock(word: &impl Word) {
+/// Unlocks. Sequentially consistent: a sleeper that finds the end locked set its sleep bit before
+/// that, so the process that unlocks and then loads the sleep word sees the bit.
+pub fn unlock(word: &impl Word32) {
     word.fetch_and(COUNT, SeqCst);
 }
 
-/// Frees a lock whose holder has died, as it was found; not if anything has changed since.
-pub fn unlock_for_dead(word: &impl Word, found: u32) {
-    word.exchange(found, found & COUNT, Relaxed);
+/// Frees a lock whose holder is dead, unless the word has changed since it was found.
+pub fn unlock_for_dead(word: &impl Word32, found: u32) {
+    word.compare_exchange(found, found & COUNT, Relaxed);
 }
 
 #[cfg(test)]
@@ -68,7 +67,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_word_comes_again_soon() {
+    fn each_acquisition_gives_another_word() {
         let word = AtomicU32::new(0);
         let mut before = 0;
         for _ in 0..1000 {
@@ -84,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn a_dead_ones_lock_is_freed_as_it_was_found_alone() {
+    fn a_dead_holders_lock_is_freed_only_as_it_was_found() {
         let word = AtomicU32::new(0);
         try_lock(&word, 1).unwrap();
         let found = try_lock(&word, 2).unwrap_err();
@@ -94,7 +93,7 @@ mod tests {
         let found = try_lock(&word, 2).unwrap_err();
         unlock_for_dead(&word, found);
         assert_eq!(try_lock(&word, 2), Ok(()));
-        // A dead one of the own slot is in nobody's way.
+        // A dead holder of the own slot does not block.
         assert_eq!(try_lock(&word, 2), Ok(()));
         assert!(try_lock(&word, 1).is_err());
     }

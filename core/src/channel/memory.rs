@@ -1,27 +1,27 @@
-//! The memory of a channel: words, then the ring, mapped twice so that no message ever has a seam.
+//! The memory of a channel: a header of words, then the ring, mapped twice in a row so that no message
+//! is split at its end.
 //!
-//! The ring starts at a multiple of the page size, which [`at::RING_START`] records, and the words are
-//! the 4096 bytes before it. A file holds nothing else: what is before the words is a hole of the
-//! larger pages of the system that created it.
+//! The ring starts at a multiple of the page size, which [`at::RING_START`] records. The header is the
+//! 4096 bytes before it. If the creator's pages are larger, the file begins with a hole.
 
 use core::ffi::c_void;
 use core::marker::PhantomData;
 use core::ptr::NonNull;
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 
-use crate::endpoint::Side;
+use super::endpoint::Side;
+use super::ring::{self, WORD, Words};
 use crate::error::{Call, Errno, Error};
 use crate::fork::Process;
-use crate::ring::{self, WORD, Words};
 use crate::sys::{self, Advice, Descriptor};
 
-/// Before the ring, in bytes: the words that are not part of it. What is written for each message is
-/// on a cache line of its own side.
+/// Size of the header, in bytes. The words that a side stores for each message have a cache line of
+/// their own.
 const HEADER: usize = 4096;
-/// The first word of a channel: what it is, and in which version.
+/// The first word of a channel, with the version of the format.
 const MAGIC: u64 = 0x0002_6c65_6e6e_6163;
 
-/// Where the words of the header are, in bytes.
+/// Offsets of the words in the header, in bytes.
 mod at {
     pub const MAGIC: usize = 0;
     pub const RING_START: usize = 8;
@@ -33,36 +33,34 @@ mod at {
     pub const RECEIVER_SLEEPS: usize = 256;
     pub const SENDER_LOCK: usize = 320;
     pub const RECEIVER_LOCK: usize = 384;
-    pub const SENDERS_OPENED: usize = 448;
-    pub const RECEIVERS_OPENED: usize = 452;
+    pub const SENDER_OPENS: usize = 448;
+    pub const RECEIVER_OPENS: usize = 452;
     pub const ALWAYS_FENCED: usize = 456;
     pub const LAST_SENDER: usize = 460;
     pub const LAST_RECEIVER: usize = 464;
 }
 
-/// Where the memory of a channel is mapped. Each word, who writes it, and what a death in between
-/// leaves:
+/// The words of a mapped channel:
 ///
-/// | word | written by | read by | order | a death leaves |
+/// | word | written by | read by | order | a death in between leaves |
 /// |---|---|---|---|---|
-/// | magic, ring start | its creator, before it has a name | all, at open | – | no channel |
-/// | tail | the sender, after publishing | the next sender, who asks | release, acquire | one record behind: [`Producer::resume`](crate::ring::Producer::resume) counts it |
-/// | sent | the sender, after tail | all | release, acquire | one behind, told by tail's low bits |
+/// | magic, ring start | the creator, before publication | every process, at open | – | no channel |
+/// | tail | the sender, after it publishes | the next sender, every process that asks | release, acquire | one record uncounted: [`Producer::resume`](ring::Producer::resume) counts it |
+/// | sent | the sender, after tail | every process | release, acquire | one behind; the low bits of tail correct it |
 /// | head | the receiver, at release | the sender, when the ring looks full | release, acquire | the message, for the next receiver |
-/// | received | the receiver, after head | all | release, acquire | one behind, told by head's low bits |
-/// | a sleep word | its side, the other when it wakes it | both | see [the handshake](crate::handshake) | a wake-up for nobody |
-/// | a lock | the sharers of that end | the same | see [its file](super::lock) | its slot, whose holder is asked about |
-/// | a side's opened | that side, at open | the other, at open and when it waits | relaxed | an opener that nobody has met |
-/// | a side's last | that side, at open: its pid | the same side, where the end is busy | relaxed | a pid of a process that has ended |
-/// | always fenced | a process that cannot use membarrier(2), at open or when it sleeps | both | relaxed | a barrier too many |
+/// | received | the receiver, after head | every process | release, acquire | one behind; the low bits of head correct it |
+/// | a sleep word | its side; the other side when it wakes a sleeper | both sides | see [`wakeup`](super::wakeup) | one wake-up without a sleeper |
+/// | a lock | the processes that share that end | the same processes | see [`lock`](super::lock) | a dead holder's slot |
+/// | number of opens of a side | that side, at open | the other side, at open and when it waits | relaxed | an opener that no peer met |
+/// | last holder of a side | that side, at open: its pid | that side, if the end is busy | relaxed | a pid of an exited process |
+/// | always fenced | a process that cannot use membarrier(2), at open or before it sleeps | both sides | relaxed | one fence too many |
 #[derive(Clone, Copy)]
 pub struct View<'a> {
-    /// The first of the header's words; the ring is [`HEADER`] bytes further.
+    /// The first word of the header; the ring starts [`HEADER`] bytes after it.
     base: NonNull<u8>,
-    /// The bits of a position that say where in the ring it is.
+    /// Reduces a position to an offset in the ring, aligned to a word.
     mask: u64,
-    /// The longest message.
-    longest: u64,
+    max_message: u64,
     mapped: PhantomData<&'a AtomicU64>,
 }
 
@@ -73,7 +71,7 @@ pub struct Memory {
     process: Process,
 }
 
-/// Where a channel's file has its ring, in bytes.
+/// Where the ring lies in a channel's file, in bytes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Layout {
     /// A power of two, at least [`HEADER`] and a page.
@@ -83,7 +81,7 @@ pub struct Layout {
 }
 
 impl Layout {
-    /// For a new channel on this system, which has pages of this size: capacity is rounded up.
+    /// The layout of a new channel on a system with pages of this size. Rounds the capacity up.
     pub fn new(capacity: usize, page_size: usize) -> Result<Self, Error> {
         let ring_start = page_size.max(HEADER);
         capacity
@@ -97,10 +95,10 @@ impl Layout {
             .ok_or(Error::INVALID)
     }
 
-    /// Of an existing channel, from the size of its file; EBADMSG where none has this size on a system
-    /// with pages of this size.
+    /// The layout of an existing channel, from the size of its file. EBADMSG if no channel has this size
+    /// on a system with pages of this size.
     pub fn of(file_size: usize, page_size: usize) -> Result<Self, Error> {
-        // Two powers of two, the larger one the capacity; or the same twice.
+        // The sum of two powers of two. The larger is the capacity; they may be equal.
         let lowest = file_size & file_size.wrapping_neg();
         let ring_start = match lowest == file_size {
             true => file_size / 2,
@@ -122,7 +120,6 @@ impl Layout {
         self.ring_start.wrapping_add(self.capacity)
     }
 
-    /// The ring is mapped twice.
     fn mapped_size(self) -> usize {
         self.file_size().wrapping_add(self.capacity)
     }
@@ -136,10 +133,10 @@ impl Layout {
 impl Drop for Memory {
     #[inline(never)]
     fn drop(&mut self) {
-        // A child has never had it, and may have something else there.
+        // A child was not given the mapping and may have mapped something else there.
         if self.process.is_this() {
             let start = self.mapped();
-            // SAFETY: mapped by map_twice, and its owner uses the memory no more.
+            // SAFETY: mmap_twice mapped this size there, and the owner no longer uses it.
             let _ = unsafe { sys::munmap(start, self.layout.mapped_size()) };
         }
     }
@@ -158,13 +155,13 @@ impl Memory {
                 // SAFETY: the header is mapped, right before the ring.
                 base: unsafe { start.byte_add(layout.before_header()) },
                 mask: (capacity as u64).wrapping_sub(WORD),
-                longest: ring::longest(capacity as u64),
+                max_message: ring::max_message(capacity as u64),
                 mapped: PhantomData,
             },
             layout,
             process: Process::current(),
         };
-        // A mapping holds the file open, and so its locks: a child must not have it.
+        // A mapping keeps the file open, and so its locks: a child must not inherit it.
         let (start, size) = (memory.mapped(), layout.mapped_size());
         // SAFETY: mapped, of this size.
         unsafe { sys::madvise(start, size, Advice::DontFork) }?;
@@ -176,7 +173,7 @@ impl Memory {
         unsafe { self.view.base.byte_sub(self.layout.before_header()) }.cast()
     }
 
-    /// Makes memory that is all zeros a channel.
+    /// Initialises memory that is all zeros.
     pub fn init(&self) {
         let view = self.view();
         let ring_start = self.layout.ring_start as u64;
@@ -184,7 +181,7 @@ impl Memory {
         view.long(at::MAGIC).store(MAGIC, Relaxed);
     }
 
-    /// EBADMSG where it is no channel of this version and layout.
+    /// EBADMSG if this is no channel of this version and layout.
     pub fn check(&self) -> Result<(), Error> {
         let view = self.view();
         let found = (
@@ -197,7 +194,8 @@ impl Memory {
         }
     }
 
-    /// A copy of where things are, for the compiler to keep while it stores to shared memory.
+    /// A copy of the addresses, which the compiler can keep in registers across stores to shared
+    /// memory.
     #[inline(always)]
     pub fn view(&self) -> View<'_> {
         self.view
@@ -205,14 +203,14 @@ impl Memory {
 }
 
 impl<'a> View<'a> {
-    /// A word of the header.
+    /// A 32-bit word of the header.
     #[inline(always)]
     fn word(self, at: usize) -> &'a AtomicU32 {
         // SAFETY: `at` is one of the constants above, in the mapped header and aligned.
         unsafe { self.base.byte_add(at).cast().as_ref() }
     }
 
-    /// The words that each side has of its own.
+    /// The lock of a shared end.
     pub fn lock(self, side: Side) -> &'a AtomicU32 {
         self.word(match side {
             Side::Sender => at::SENDER_LOCK,
@@ -220,13 +218,15 @@ impl<'a> View<'a> {
         })
     }
 
-    pub fn opened(self, side: Side) -> &'a AtomicU32 {
+    /// The number of opens of this end.
+    pub fn opens(self, side: Side) -> &'a AtomicU32 {
         self.word(match side {
-            Side::Sender => at::SENDERS_OPENED,
-            Side::Receiver => at::RECEIVERS_OPENED,
+            Side::Sender => at::SENDER_OPENS,
+            Side::Receiver => at::RECEIVER_OPENS,
         })
     }
 
+    /// The pid of the process that claimed this end last.
     pub fn last_holder(self, side: Side) -> &'a AtomicU32 {
         self.word(match side {
             Side::Sender => at::LAST_SENDER,
@@ -234,10 +234,12 @@ impl<'a> View<'a> {
         })
     }
 
+    /// 1: both sides fence after every message.
     pub fn always_fenced(self) -> &'a AtomicU32 {
         self.word(at::ALWAYS_FENCED)
     }
 
+    /// The sleep word of this side.
     #[inline(always)]
     pub fn sleep(self, side: Side) -> &'a AtomicU32 {
         self.word(match side {
@@ -246,24 +248,24 @@ impl<'a> View<'a> {
         })
     }
 
-    /// A long word of the header, or of the ring.
+    /// A 64-bit word of the header or the ring.
     #[inline(always)]
     fn long(self, at: usize) -> &'a AtomicU64 {
         // SAFETY: `at` is one of the constants above, or below HEADER and the capacity; aligned.
         unsafe { self.base.byte_add(at).cast().as_ref() }
     }
 
-    /// How far behind the base a position is.
+    /// The offset of a position from the base.
     #[inline(always)]
-    fn at(self, position: u64) -> usize {
+    fn offset(self, position: u64) -> usize {
         HEADER.wrapping_add((position & self.mask) as usize)
     }
 
-    /// The first byte at a position, behind which at least the capacity is mapped.
+    /// The byte at a position; from there on, at least the capacity is mapped.
     #[inline(always)]
     pub fn bytes(self, position: u64) -> NonNull<u8> {
         // SAFETY: below the capacity, and the ring is mapped twice.
-        unsafe { self.base.byte_add(self.at(position)) }
+        unsafe { self.base.byte_add(self.offset(position)) }
     }
 }
 
@@ -275,12 +277,12 @@ impl Words for View<'_> {
         self.mask.wrapping_add(WORD)
     }
     #[inline(always)]
-    fn longest(&self) -> u64 {
-        self.longest
+    fn max_message(&self) -> u64 {
+        self.max_message
     }
     #[inline(always)]
     fn length(&self, position: u64) -> &AtomicU64 {
-        self.long(self.at(position))
+        self.long(self.offset(position))
     }
     #[inline(always)]
     fn head(&self) -> &AtomicU64 {
@@ -305,7 +307,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_files_size_says_where_its_ring_starts() {
+    fn the_size_of_a_file_determines_its_layout() {
         for page_size in [4096, 16384, 65536] {
             for asked in [0, 1, 4096, 4097, 65536, 1 << 20] {
                 let layout = Layout::new(asked, page_size).unwrap();

@@ -1,41 +1,56 @@
-//! How an end of a channel is opened, and the channel created if need be.
+//! Opens an end of a channel and creates the channel if there is none.
 
 use core::sync::atomic::Ordering::Relaxed;
 
+use super::endpoint::Endpoint;
 use super::memory::{Layout, Memory};
-use super::{Channel, End};
-use crate::endpoint::{Endpoint, Side};
+use super::ring_end::RingEnd;
+use super::wait::Sleep;
+use super::{Channel, Side};
 use crate::error::{Call, Errno, Error};
 use crate::fork::{self, Registered};
 use crate::name::Name;
 use crate::object::{self, ObjectName, OpenMode, Opened, TemporaryLink, Unpublished};
-use crate::ring::{Consumer, Producer};
 use crate::sys::{self, Access, Path};
 
-/// The capacity where none is asked for.
+/// The capacity of a new channel if the caller asks for none.
 const DEFAULT_CAPACITY: usize = 1 << 20;
 
 /// How a channel is opened.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Options {
-    /// Which end.
+    /// The end to open.
     pub side: Side,
-    /// So many bytes of messages and their lengths at once; 0 for what is there, or a megabyte.
+    /// Bytes of messages and their lengths that the channel holds. 0: that of an existing channel, or
+    /// a megabyte.
     pub capacity: usize,
     /// The permission bits of a new channel.
     pub mode: u32,
-    /// Make it if there is none.
+    /// Create the channel if there is none.
     pub create: bool,
     /// With `create`: fail if there is one.
     pub exclusive: bool,
-    /// Several may hold this end at once.
+    /// Several handles may hold this end at once.
     pub shared: bool,
     /// A signal handler that runs in the waiting thread ends a wait with EINTR.
     pub interruptible: bool,
 }
 
 impl Options {
-    /// Opens an end of a channel, which is made if need be; `posix:` and `file:` names.
+    /// An existing channel's end, which one handle holds at a time; a new channel has the mode 0600.
+    pub const fn new(side: Side) -> Self {
+        Self {
+            side,
+            capacity: 0,
+            mode: 0o600,
+            create: false,
+            exclusive: false,
+            shared: false,
+            interruptible: false,
+        }
+    }
+
+    /// Opens an end of a channel: `posix:` and `file:` names.
     #[inline(never)]
     pub fn open(&self, name: Name<'_>) -> Result<Channel, Error> {
         /// Each further attempt means that another process has created or removed the name.
@@ -61,10 +76,10 @@ impl Options {
             None => memory.check()?,
             Some(_) => memory.init(),
         }
-        let channel = self.take(file, memory)?;
+        let channel = self.claim(file, memory)?;
         // The name comes last, when nothing else can fail.
         if let Some(link) = link {
-            link.publish(channel.endpoint.file(), name)?;
+            link.publish(channel.ring.endpoint().file(), name)?;
         }
         Ok(channel)
     }
@@ -99,38 +114,23 @@ impl Options {
         Ok((file, memory, link))
     }
 
-    /// Takes the end.
-    fn take(&self, file: Registered, memory: Memory) -> Result<Channel, Error> {
+    /// Claims the end and continues where its last holder left off.
+    fn claim(&self, file: Registered, memory: Memory) -> Result<Channel, Error> {
         let view = memory.view();
-        let endpoint = Endpoint::claim(file, self.side, self.shared, view.last_holder(self.side))?;
-        let registered = sys::membarrier_register();
-        // Before the peer is asked for: whoever comes in between has been met.
-        let peers_before = view.opened(self.side.other()).load(Relaxed);
+        let endpoint = Endpoint::claim(
+            file,
+            self.side,
+            self.shared,
+            view.last_holder(self.side),
+            view.opens(self.side.other()),
+        )?;
         let mut channel = Channel {
-            end: match self.side {
-                Side::Sender => End::Sender(Producer::default()),
-                Side::Receiver => End::Receiver(Consumer::default()),
-            },
-            memory,
-            locked: false,
-            held_by: None,
-            calm: 0,
-            waited_at: 0,
-            registered,
-            interruptible: self.interruptible,
-            peers_before,
-            has_met_peer: endpoint.has_peer(),
-            endpoint,
+            ring: RingEnd::new(memory, endpoint),
+            sleep: Sleep::new(self.interruptible),
         };
-        if !registered {
-            channel.always_fence();
-        }
-        match channel.endpoint.is_shared() {
-            false => channel.resume().map_err(super::stopped)?,
-            true => channel.unlock_own_slot(),
-        }
-        let opened = channel.memory.view().opened(self.side);
-        opened.fetch_add(1, Relaxed);
+        channel.sleep.register(channel.ring.view());
+        channel.ring.resume()?;
+        channel.ring.view().opens(self.side).fetch_add(1, Relaxed);
         Ok(channel)
     }
 }
@@ -158,7 +158,7 @@ mod tests {
         let busy = open().err().map(|error| error.errno());
         let mut child = Command::new("true").spawn().unwrap();
         child.wait().unwrap();
-        let last_holder = holder.memory.view().last_holder(Side::Sender);
+        let last_holder = holder.ring.view().last_holder(Side::Sender);
         last_holder.store(child.id(), Relaxed);
         let still_busy = open().err().map(|error| error.errno());
         let opened = std::thread::scope(|scope| {
@@ -166,7 +166,7 @@ mod tests {
                 sys::sleep_ms(20);
                 drop(holder);
             });
-            open().map(|opened| opened.memory.view().last_holder(Side::Sender).load(Relaxed))
+            open().map(|opened| opened.ring.view().last_holder(Side::Sender).load(Relaxed))
         });
         crate::segment::remove(Name::Posix(name.as_bytes())).unwrap();
         assert_eq!([busy, still_busy], [Some(Errno::EBUSY); 2]);

@@ -1,68 +1,55 @@
-//! How a side waits for the other, and wakes it.
+//! How a side waits for the other side, and wakes it.
 //!
-//! A side that has to wait spins for a moment, then says so in its sleep word and sleeps, by the
-//! handshake of `handshake.rs`; the other side looks at that word after each message. At least every
-//! [`SLICE_NS`] a sleeper looks what has become of the other processes.
+//! A side that has to wait tries for [`SPIN_NS`], then sleeps as [`wakeup`] describes; the other side
+//! looks at its sleep word after each message. A sleeper looks what became of the other processes
+//! every [`SLICE_NS`].
 
 use core::ffi::c_int;
 use core::sync::atomic::{
-    AtomicU32, Ordering,
+    AtomicU32,
     Ordering::{Relaxed, SeqCst},
     fence,
 };
 
-use super::{Channel, stopped};
+use super::endpoint::Side;
+use super::memory::View;
+use super::ring::{Blocked, Words};
+use super::ring_end::RingEnd;
+use super::wakeup::{self, FENCED, SleepEnd, SleepWord};
 use crate::deadline::Deadline;
-use crate::endpoint::Side;
 use crate::error::{Call, Errno, Error};
 use crate::futex;
-use crate::handshake::{self, FENCED, SleepWord, Wake, Word};
-use crate::object;
-use crate::ring::{Stop, Words};
 use crate::sys;
 
-/// As long as a busy side may take to answer; a futex costs about half of it.
+/// How long a side tries before it sleeps: twice the 10 µs of a futex round trip, so that a side that
+/// answers at once is not put to sleep.
 const SPIN_NS: i64 = 20_000;
-/// How long a side sleeps before it looks whether the other processes live.
+/// How long a side sleeps before it looks whether the other processes are alive. A death is noticed
+/// within 100 ms; 20 ms of that are left for the scheduler. An idle pair wakes 12.5 times a second,
+/// which takes 0.04 % of a core (docs/benchmarks.md).
 const SLICE_NS: i64 = 80_000_000;
 
-/// The head start that a side gives the other: so long for each message of its own last burst, and
-/// at most so long.
+/// The head start for each message of the last burst, and the longest. A head start of about 1 µs
+/// raised 64-byte messages in a ring of 1 MiB from 24 to 41 million a second, in a ring of 64 KiB by
+/// 12 % (docs/benchmarks.md).
 const HEAD_START_PER_MESSAGE_NS: u64 = 16;
-const HEAD_START_NS: u64 = 4_000;
-/// In that time the other side moves no more bytes than these for each nanosecond, and so does not
-/// go around the ring.
+const MAX_HEAD_START_NS: u64 = 4_000;
+/// The other side moves at most this number of bytes in a nanosecond: two cores exchange 60 to 90 GB/s
+/// (docs/benchmarks.md). It limits the head start, so that the other side does not go around the ring.
 const BYTES_PER_NS: u64 = 64;
-
-impl Word for AtomicU32 {
-    #[inline(always)]
-    fn load(&self, order: Ordering) -> u32 {
-        self.load(order)
-    }
-    fn swap(&self, value: u32, order: Ordering) -> u32 {
-        self.swap(value, order)
-    }
-    fn fetch_and(&self, bits: u32, order: Ordering) -> u32 {
-        self.fetch_and(bits, order)
-    }
-    fn exchange(&self, from: u32, to: u32, order: Ordering) -> bool {
-        self.compare_exchange(from, to, order, Relaxed).is_ok()
-    }
-}
 
 impl SleepWord for AtomicU32 {
     fn fence(&self) {
         fence(SeqCst);
     }
-    /// By `membarrier(2)`.
     fn fence_everywhere(&self) -> bool {
         sys::membarrier_global()
     }
-    fn wait(&self, expected: u32, nanoseconds: i64) -> Wake {
-        match futex::sleep(self, expected, nanoseconds).map_err(|error| error.errno()) {
-            Err(Errno::ETIMEDOUT) => Wake::TimedOut,
-            Err(Errno::EINTR) => Wake::Interrupted,
-            _ => Wake::Called,
+    fn wait(&self, expected: u32, nanoseconds: i64) -> SleepEnd {
+        match futex::sleep(self, expected, nanoseconds).map_err(|error| error.errno) {
+            Err(Errno::ETIMEDOUT) => SleepEnd::TimedOut,
+            Err(Errno::EINTR) => SleepEnd::Interrupted,
+            _ => SleepEnd::Woken,
         }
     }
     fn wake(&self) {
@@ -70,97 +57,117 @@ impl SleepWord for AtomicU32 {
     }
 }
 
-impl Channel {
-    /// After a message was sent or freed, for which the other side may sleep.
-    #[inline(always)]
-    pub(super) fn call(&mut self, other: Side) {
-        if handshake::is_called(self.memory.view().sleep(other)) {
-            self.wake(other);
+/// What a handle knows about sleeping and waking.
+pub struct Sleep {
+    /// Consecutive messages that found the other side awake.
+    unslept: u32,
+    /// The message count of this end when it last had to wait.
+    waited_at: u64,
+    /// The membarrier(2) of other processes reaches this process.
+    is_reached: bool,
+    /// A signal handler ends a wait.
+    interruptible: bool,
+}
+
+impl Sleep {
+    pub fn new(interruptible: bool) -> Self {
+        Self {
+            unslept: 0,
+            waited_at: 0,
+            is_reached: false,
+            interruptible,
         }
     }
 
-    /// Wakes the other side if it sleeps.
+    /// Registers this process for the fences of sleepers.
+    pub fn register(&mut self, memory: View<'_>) {
+        self.is_reached = sys::membarrier_register();
+        if !self.is_reached {
+            self.always_fence(memory);
+        }
+    }
+
+    /// Wakes a sleeper of the other side, after [`wakeup::needs_wake`].
+    pub fn wake(&mut self, memory: View<'_>, other: Side) {
+        let reaches = || self.is_reached && memory.always_fenced().load(Relaxed) == 0;
+        wakeup::wake(memory.sleep(other), &mut self.unslept, reaches);
+    }
+
+    /// Makes both sides fence after every message, because membarrier(2) is unavailable.
     #[cold]
-    #[inline(never)]
-    fn wake(&mut self, other: Side) {
-        let view = self.memory.view();
-        let reaches = || self.registered && view.always_fenced().load(Relaxed) == 0;
-        let mut calm = self.calm;
-        handshake::wake(view.sleep(other), &mut calm, reaches);
-        self.calm = calm;
-    }
-
-    /// Waits until there is room for a message of this length, and reserves it; or for a message, and
-    /// peeks at it. A failed wait cancels an earlier reserve or peek.
-    pub(super) fn wait(&mut self, timeout_ms: c_int, length: u64) -> Result<(u64, u64), Error> {
-        self.attempt_until(timeout_ms, length)
-            .inspect_err(|_| self.cancel())
-    }
-
-    #[inline(always)]
-    fn attempt_until(&mut self, timeout_ms: c_int, length: u64) -> Result<(u64, u64), Error> {
-        match self.attempt(length) {
-            Err(Stop::Wait) if timeout_ms == 0 && self.held_by.is_none() => {
-                return Err(Call::Channel.failed(Errno::EAGAIN));
-            }
-            Err(Stop::Wait) => {}
-            result => return result.map_err(stopped),
+    fn always_fence(&mut self, memory: View<'_>) {
+        self.is_reached = false;
+        memory.always_fenced().store(1, Relaxed);
+        for side in [Side::Sender, Side::Receiver] {
+            memory.sleep(side).fetch_or(FENCED, SeqCst);
         }
+    }
+
+    /// Attempts until it succeeds; for at most this number of milliseconds, -1 for ever. With 0 it gives
+    /// another process of a shared end the time to unlock, but does not sleep.
+    #[inline(never)]
+    pub fn wait(
+        &mut self,
+        ring: &mut RingEnd,
+        length: u64,
+        timeout_ms: c_int,
+    ) -> Result<(u64, u64), Error> {
         let deadline = Deadline::after_ms(timeout_ms);
-        self.give_head_start();
-        let spin = sys::monotonic_clock_ns().wrapping_add(SPIN_NS);
-        while sys::monotonic_clock_ns() < spin {
+        self.give_head_start(ring);
+        let spin_end = sys::monotonic_clock_ns().wrapping_add(SPIN_NS);
+        while sys::monotonic_clock_ns() < spin_end {
             for _ in 0..32 {
-                match self.attempt(length) {
-                    Err(Stop::Wait) => core::hint::spin_loop(),
-                    result => return result.map_err(stopped),
+                match ring.attempt(length) {
+                    Err(Blocked::Wait) => core::hint::spin_loop(),
+                    result => return Ok(result?),
                 }
             }
         }
         if timeout_ms == 0 {
-            return match self.look_around(length) {
-                Err(Stop::Wait) => Err(Call::Channel.failed(Errno::EAGAIN)),
-                result => result.map_err(stopped),
-            };
+            return Ok(ring.attempt_for_dead(length)?);
         }
-        self.sleep_until(deadline, length)
+        self.sleep_until(deadline, ring, length)
     }
 
-    fn sleep_until(&mut self, deadline: Deadline, length: u64) -> Result<(u64, u64), Error> {
-        let own = self.side();
+    fn sleep_until(
+        &mut self,
+        deadline: Deadline,
+        ring: &mut RingEnd,
+        length: u64,
+    ) -> Result<(u64, u64), Error> {
         let mut slice = Deadline::after_ns(SLICE_NS);
         loop {
             let remaining = deadline.or_earlier(slice).remaining_at_most(SLICE_NS);
-            let (result, end) = handshake::sleep(
-                self,
-                |channel| channel.sleep_word(own),
+            let (result, end) = wakeup::sleep(
+                ring,
+                RingEnd::sleep_word,
                 remaining,
-                self.endpoint.is_shared(),
-                &mut |channel: &mut Self| channel.attempt(length),
-                Self::always_fence,
+                ring.endpoint().is_shared(),
+                |ring| ring.attempt(length),
+                |ring| self.always_fence(ring.view()),
             );
             match result {
-                Err(Stop::Wait) => {}
-                result => return result.map_err(stopped),
+                Err(Blocked::Wait) => {}
+                result => return Ok(result?),
             }
-            if end == Wake::Interrupted && self.interruptible {
+            if end == SleepEnd::Interrupted && self.interruptible {
                 return Err(Call::Channel.failed(Errno::EINTR));
             }
             if remaining > 0 {
                 continue;
             }
-            match self.look_around(length) {
-                Err(Stop::Wait) => {}
-                result => return result.map_err(stopped),
+            match ring.attempt_for_dead(length) {
+                Err(Blocked::Wait) => {}
+                result => return Ok(result?),
             }
-            if let Some(errno) = self.peer_gone() {
-                // What it did before it went counts.
-                match self.attempt(length) {
-                    Err(Stop::Wait) if self.held_by.is_none() => {
+            if let Some(errno) = ring.peer_gone() {
+                // What the peer did before it exited counts.
+                match ring.attempt(length) {
+                    Err(Blocked::Wait) if !ring.is_locked_out() => {
                         return Err(Call::Channel.failed(errno));
                     }
-                    Err(Stop::Wait) => {}
-                    result => return result.map_err(stopped),
+                    Err(Blocked::Wait) => {}
+                    result => return Ok(result?),
                 }
             }
             if deadline.has_passed() {
@@ -170,42 +177,14 @@ impl Channel {
         }
     }
 
-    /// Attempts once more where a dead process held this end.
-    fn look_around(&mut self, length: u64) -> Result<(u64, u64), Stop> {
-        match self.unlock_for_dead() {
-            true => self.attempt(length),
-            false => Err(Stop::Wait),
-        }
-    }
-
-    /// EIDRM where nobody holds the other end and nobody can come any more, EPIPE where this handle has
-    /// met somebody there who is gone.
-    fn peer_gone(&mut self) -> Option<Errno> {
-        if self.endpoint.has_peer() {
-            self.has_met_peer = true;
-            return None;
-        }
-        if object::is_removed(self.endpoint.file()) {
-            return Some(Errno::EIDRM);
-        }
-        let other = self.side().other();
-        let opened = self.memory.view().opened(other).load(Relaxed);
-        self.has_met_peer |= opened != self.peers_before;
-        self.has_met_peer.then_some(Errno::EPIPE)
-    }
-
-    fn sleep_word(&self, side: Side) -> &AtomicU32 {
-        self.memory.view().sleep(side)
-    }
-
-    /// Lets the other side get ahead after a burst of messages. Else the faster side stays so close
-    /// that both want the same cache line at each message, which can take longer than all else. A side
-    /// that answers single messages does not wait here.
-    fn give_head_start(&mut self) {
-        let burst = self.count().wrapping_sub(self.waited_at);
-        self.waited_at = self.count();
+    /// Lets the other side get ahead after a burst of messages. Without it the faster side stays so
+    /// close that both want the same cache line at each message. A side that answers single messages
+    /// does not wait here.
+    fn give_head_start(&mut self, ring: &RingEnd) {
+        let burst = ring.count().wrapping_sub(self.waited_at);
+        self.waited_at = ring.count();
         if burst > 1 {
-            let most = HEAD_START_NS.min(self.memory.view().capacity() / BYTES_PER_NS);
+            let most = MAX_HEAD_START_NS.min(ring.view().capacity() / BYTES_PER_NS);
             let pause = most.min(burst.saturating_mul(HEAD_START_PER_MESSAGE_NS));
             let end = sys::monotonic_clock_ns().wrapping_add(pause as i64);
             while sys::monotonic_clock_ns() < end {
@@ -213,26 +192,16 @@ impl Channel {
             }
         }
     }
-
-    /// Makes both sides fence after every message, because membarrier(2) is unavailable.
-    #[cold]
-    pub(super) fn always_fence(&mut self) {
-        self.registered = false;
-        self.memory.view().always_fenced().store(1, Relaxed);
-        for side in [Side::Sender, Side::Receiver] {
-            self.sleep_word(side).fetch_or(FENCED, SeqCst);
-        }
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::channel::Options;
-    use crate::handshake::CALM;
+    use crate::channel::wakeup::FENCE_FREE_AFTER;
+    use crate::channel::{Channel, Options};
     use crate::name::Name;
 
-    /// Both ends of a new channel, whose name is gone.
+    /// Both ends of a new channel, whose name is removed.
     fn ends(name: &str) -> [Channel; 2] {
         let name = format!("shmcomm-test-{}-{name}", sys::getpid());
         let ends = [Side::Sender, Side::Receiver].map(|side| {
@@ -259,29 +228,30 @@ mod tests {
     }
 
     fn is_fenced(channel: &Channel, side: Side) -> bool {
-        channel.sleep_word(side).load(Relaxed) & FENCED != 0
+        channel.ring.view().sleep(side).load(Relaxed) & FENCED != 0
     }
 
     #[test]
-    fn the_fence_is_left_out_when_nobody_has_slept_for_long() {
-        let mut ends = ends("calm");
+    fn the_fence_is_switched_off_when_no_side_has_slept_for_long() {
+        let mut ends = ends("unslept");
         let has_barrier = sys::membarrier_register();
-        assert!(ends.iter().all(|end| end.registered == has_barrier));
+        assert!(ends.iter().all(|end| end.sleep.is_reached == has_barrier));
         assert!(ends[1].receive(&mut [], 1).is_err());
         assert!(is_fenced(&ends[1], Side::Receiver));
-        exchange(&mut ends, CALM);
+        exchange(&mut ends, FENCE_FREE_AFTER);
         assert!(is_fenced(&ends[1], Side::Receiver));
         exchange(&mut ends, 1);
         assert_eq!(is_fenced(&ends[1], Side::Receiver), !has_barrier);
     }
 
     #[test]
-    fn the_fence_stays_where_one_side_has_no_barrier() {
+    fn the_fence_stays_if_one_side_has_no_barrier() {
         for which in 0..2 {
             let mut ends = ends(["sender", "receiver"][which]);
-            ends[which].always_fence();
-            assert!(!ends[which].registered);
-            exchange(&mut ends, 3 * CALM);
+            let end = &mut ends[which];
+            end.sleep.always_fence(end.ring.view());
+            assert!(!end.sleep.is_reached);
+            exchange(&mut ends, 3 * FENCE_FREE_AFTER);
             for side in [Side::Sender, Side::Receiver] {
                 assert!(is_fenced(&ends[0], side));
             }
@@ -290,8 +260,8 @@ mod tests {
 
     #[test]
     fn a_deadline_that_has_passed_ends_a_wait() {
-        let [_sender, mut receiver] = ends("late");
-        let result = receiver.sleep_until(Deadline::after_ns(0), 0);
+        let [_sender, Channel { ring, sleep }] = &mut ends("late");
+        let result = sleep.sleep_until(Deadline::after_ns(0), ring, 0);
         assert_eq!(
             result.err().map(|error| error.errno()),
             Some(Errno::ETIMEDOUT)

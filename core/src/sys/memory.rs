@@ -42,21 +42,6 @@ pub fn mmap_twice(file: &Descriptor, before: usize, size: usize) -> Result<NonNu
     Ok(base.cast())
 }
 
-/// Maps zeros for this process alone: a child of any fork finds zeros there, from Linux 4.14 on.
-pub fn mmap_wiped_on_fork(size: usize) -> Result<NonNull<c_void>, Error> {
-    let access = libc::PROT_READ | libc::PROT_WRITE;
-    let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
-    let address = mmap_anywhere(size, access, flags, -1)?;
-    // SAFETY: mapped above, of this size, and nobody uses it yet.
-    unsafe {
-        if let Err(error) = madvise(address, size, Advice::WipeOnFork) {
-            let _ = munmap(address, size);
-            return Err(error);
-        }
-    }
-    Ok(address)
-}
-
 #[inline(never)]
 fn mmap_anywhere(
     size: usize,

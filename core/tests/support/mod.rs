@@ -1,4 +1,4 @@
-//! Processes that share memory, and are killed at chosen moments.
+//! Processes that are killed at chosen moments, and what else the tests of `core` share.
 #![allow(dead_code, unused_imports)]
 
 use std::io;
@@ -6,21 +6,23 @@ use std::time::Duration;
 
 #[path = "../../../tests/support/measure.rs"]
 mod measure;
+mod sysv_key;
 
 pub use measure::{Progress, all, median, spread, timed, within};
 use shmcomm::{Errno, Error};
+pub use sysv_key::SysvKey;
 
 pub fn errno<T>(result: Result<T, Error>) -> Option<Errno> {
     result.err().map(|error| error.errno())
 }
 
-/// What a scheduler may add to a wait.
+/// The scheduler may add this much to a wait.
 pub const SLACK: Duration = Duration::from_millis(50);
-/// Of measurements that a busy machine may spoil.
+/// Number of times that a measurement is repeated if a busy machine spoils it.
 pub const ATTEMPTS: u32 = 5;
 
-/// A wait of 300 ms, repeated where it ended too late. It may be called after a
-/// fork, as it neither allocates nor panics.
+/// Measures a wait of 300 ms, again if it ended too late. A forked child may call it: it neither
+/// allocates nor panics.
 pub fn again<T>(mut measure: impl FnMut() -> (T, Duration)) -> (T, Duration) {
     let mut best = measure();
     for _ in 1..ATTEMPTS {
@@ -36,8 +38,8 @@ pub fn again<T>(mut measure: impl FnMut() -> (T, Duration)) -> (T, Duration) {
 pub struct Child(libc::pid_t);
 
 impl Child {
-    /// What the child does must neither allocate nor panic: other threads of the test may have been
-    /// in the middle of anything. It ends with what `work` returns.
+    /// Forks a child that exits with the result of `work`, which must neither allocate nor panic: another
+    /// thread of the test may have held any lock.
     pub fn start(work: impl FnOnce() -> i32) -> Self {
         // SAFETY: the child only makes calls that are safe after a fork.
         match unsafe { libc::fork() } {
@@ -48,7 +50,7 @@ impl Child {
         }
     }
 
-    /// A child that has made ready and is stopped right before its work, traced by this thread.
+    /// Forks a child that calls `make_ready` and stops right before its work, traced by this thread.
     pub fn stopped_before(make_ready: impl FnOnce(), work: impl FnOnce()) -> Self {
         let child = Self::start(|| {
             make_ready();
@@ -64,7 +66,7 @@ impl Child {
         child
     }
 
-    /// Waits until it has stopped itself.
+    /// Waits until the child has stopped itself.
     pub fn wait_for_stop(&self) {
         let mut status = 0;
         // SAFETY: the pointer is valid, and the child is not reaped yet.
@@ -81,7 +83,7 @@ impl Child {
         }
     }
 
-    /// Lets a stopped child make so many steps; whether it has not ended.
+    /// Lets a stopped child make this number of steps. Returns whether it still runs.
     pub fn step(&self, request: libc::c_uint, steps: u64) -> bool {
         for _ in 0..steps {
             // SAFETY: the child is stopped, and traced by this thread.
@@ -98,10 +100,10 @@ impl Child {
         assert_eq!(unsafe { libc::kill(self.0, signal) }, 0);
     }
 
-    /// Kills it, and reaps it.
+    /// Kills and reaps the child.
     pub fn kill(self) {}
 
-    /// Kills it; whether that was what ended it.
+    /// Kills the child. Returns whether it was still running.
     pub fn was_running(self) -> bool {
         self.signal(libc::SIGKILL);
         let status = self.status();
@@ -109,7 +111,7 @@ impl Child {
         libc::WIFSIGNALED(status)
     }
 
-    /// How it ended.
+    /// Waits until the child exits; its status.
     pub fn join(self) -> i32 {
         let status = self.status();
         std::mem::forget(self);
@@ -120,8 +122,8 @@ impl Child {
 
 impl Drop for Child {
     fn drop(&mut self) {
-        // SAFETY: neither takes a pointer; the child may have been reaped, but then nobody else
-        // has had the time to get its pid.
+        // SAFETY: neither takes a pointer. If the child was reaped, no other process has had the time
+        // to get its pid.
         unsafe {
             libc::kill(self.0, libc::SIGKILL);
             libc::waitpid(self.0, std::ptr::null_mut(), 0);
@@ -129,12 +131,11 @@ impl Drop for Child {
     }
 }
 
-/// Between two samples of a sweep over instructions that does not take each of them.
+/// The distance of two samples of a sweep over instructions.
 pub const EVERY: usize = 16;
 
-/// Does the work in children that are killed after 0, 1, 2 ... steps of this kind, until it is done
-/// before; calls `next` after each, and says how many steps there were. Before the first step they
-/// make ready. Of instructions it takes samples, unless all are wanted.
+/// Kills children after 0, 1, 2 … steps of their work, until one completes it; returns that number of
+/// steps. Calls `next` after each kill. Instructions are sampled, unless all are wanted.
 pub fn kill_at_each(
     request: libc::c_uint,
     make_ready: impl Fn(),
@@ -159,7 +160,7 @@ pub fn kill_at_each(
     unreachable!()
 }
 
-/// A signal every 100 microseconds from now on, in a child.
+/// Sends a signal to the calling child every 100 microseconds from now on.
 pub fn signal_storm() {
     extern "C" fn nothing(_: i32) {}
     let every = libc::timeval {
