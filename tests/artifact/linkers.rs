@@ -3,6 +3,7 @@
 //! What builds the library anew runs with `SHMCOMM_TEST_ALL` only.
 
 use std::env;
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -221,21 +222,46 @@ fn it_works_on_aarch64() {
     }
 }
 
-/// Builds the program that does a little of everything by a compiler for elsewhere, and runs it.
+/// The examples that run by themselves, with their arguments.
+const EXAMPLES: [&str; 7] = [
+    "private",
+    "posix",
+    "mapped-file",
+    "status",
+    "removal sysv:.#16",
+    "semaphore",
+    "channel-killed",
+];
+
+/// Builds the program that does a little of everything by a compiler for elsewhere, and the
+/// examples, and runs them.
 fn run_elsewhere(compiler: &str, directory: &Path, link: Link<'_>, runner: &[&str]) {
     let sandbox = Sandbox::new();
-    let program = sandbox.join("program");
-    let mut cc = Command::new(compiler);
-    portable(&mut cc)
-        .arg("-I")
-        .arg(Path::new(support::ROOT).join("include"));
-    cc.arg("-o").arg(&program);
-    if link == Link::Static {
-        cc.arg("-static").arg(directory.join("libshmcomm.a"));
-    } else {
-        cc.arg("-L").arg(directory).arg("-lshmcomm");
-        cc.arg(format!("-Wl,-rpath,{}", directory.display()));
-    }
-    support::run(&mut cc);
+    let build = |cc: &mut Command, name: &str| {
+        cc.arg("-I").arg(Path::new(support::ROOT).join("include"));
+        cc.arg("-o").arg(sandbox.join(name));
+        if link == Link::Static {
+            cc.arg("-static").arg(directory.join("libshmcomm.a"));
+        } else {
+            cc.arg("-L").arg(directory).arg("-lshmcomm");
+            cc.arg(format!("-Wl,-rpath,{}", directory.display()));
+        }
+        support::run(cc);
+        sandbox.join(name)
+    };
+    let program = build(portable(&mut Command::new(compiler)), "program");
     run_portable(&sandbox, &program, runner);
+    for example in EXAMPLES {
+        let mut arguments = example.split(' ');
+        let name = arguments.next().unwrap();
+        let source = Path::new(support::ROOT).join(format!("c-examples/{name}.c"));
+        let program = build(Command::new(compiler).arg("-std=c11").arg(source), name);
+        let words = runner.iter().map(OsStr::new).chain([program.as_os_str()]);
+        let mut command = sandbox.command("sh");
+        command
+            .args(["-c", "echo hello | \"$@\"", "sh"])
+            .args(words)
+            .args(arguments);
+        support::run(command.current_dir(sandbox.path()));
+    }
 }
