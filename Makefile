@@ -34,10 +34,11 @@ all:
 unexport CARGO_BUILD_TARGET # it would put the library elsewhere
 
 check: is-built
-	$(need-cc)directory=$$(mktemp -d) && trap 'rm -rf "$$directory"' EXIT && \
+	@$(need-cc)directory=$$(mktemp -d) && trap 'rm -rf "$$directory"' EXIT && \
 	$(MAKE) --no-print-directory -s install "DESTDIR=$$directory" && \
 	CC='$(CC)' LIBDIR='$(LIBDIR)' INCLUDEDIR='$(INCLUDEDIR)' MANDIR='$(MANDIR)' DOCDIR='$(DOCDIR)' \
-	sh tests/artifact/installed.sh '$(PREFIX)' "$$directory"
+	sh tests/artifact/installed.sh '$(PREFIX)' "$$directory" && \
+	echo 'a program built with what make install copies runs'
 
 install: is-built
 	$(INSTALL) -d '$(DESTDIR)$(LIBDIR)/pkgconfig' '$(DESTDIR)$(INCLUDEDIR)/shmcomm' \
