@@ -230,8 +230,9 @@ pub unsafe extern "C" fn shmc_mutex_init(mutex: *mut shmc_mutex) -> c_int {
 /// next caller gets the mutex and 1 as the result. The data that the mutex
 /// protects may then be half changed, and the caller repairs it before it
 /// unlocks. A death is noticed within 50 ms, or at once after a reboot. exec(2)
-/// is no death. A mutex that is unmapped while it is locked stays locked until
-/// the thread exits.
+/// is no death: the new program holds what the process's first thread held. A
+/// child of vfork(2) must not use a mutex. A mutex that is unmapped while it is
+/// locked stays locked until the thread exits.
 ///
 /// Returns 0, or 1 if the last holder died; on failure -1 with errno:
 ///   ETIMEDOUT   another thread held it all the time

@@ -62,6 +62,7 @@ mod sync {
     mod channel;
     mod inherited;
     mod long_run;
+    mod mutex;
     mod semaphores;
     mod survival;
     mod survival_open;

@@ -36,11 +36,14 @@ impl<T> Wiped<T> {
     }
 
     /// Makes the kernel fill the value with zeros in each child, of `_Fork` and of `clone(2)` too.
-    /// Returns whether it does; kernels before 4.14 cannot.
+    /// Returns whether it does; kernels before 4.14 cannot, and some emulators only claim to.
     pub fn wipe_in_children(&'static self) -> bool {
         let pages = NonNull::from(self).cast();
-        // SAFETY: nothing else lies on these pages, and the promise of `new`.
-        unsafe { sys::madvise(pages, size_of::<Self>(), Advice::WipeOnFork) }.is_ok()
+        let accepts = |advice| {
+            // SAFETY: nothing else lies on these pages, and the promise of `new`.
+            unsafe { sys::madvise(pages, size_of::<Self>(), advice) }.is_ok()
+        };
+        !accepts(Advice::Unknown) && accepts(Advice::WipeOnFork)
     }
 }
 

@@ -1,9 +1,10 @@
-//! A mutex that lives in shared memory and survives the death of who holds it.
+//! A mutex that lives in shared memory and survives the death of its holder.
 //!
-//! Its state is one word, which says who holds it and since when: a thread that is killed at any
-//! moment either holds the mutex or does not, and whoever finds the holder dead takes it over. The
-//! memory holds no address, so that nothing another process writes there, and no unmapping while it
-//! is held, can harm this one; a robust mutex of `pthread(7)` has neither property.
+//! Its state is one word, which names the holder: a thread that is killed at any moment either holds the
+//! mutex or does not, and the first waiter that finds the holder dead takes it over. The memory contains
+//! no address, so nothing that another process writes there can harm this one, nor can unmapping it while
+//! it is held; a robust mutex of `pthread(7)` has neither property. A lock of a free mutex and its unlock
+//! make no system call, since a thread remembers its own name.
 //!
 //! ```
 //! use shmcomm::mutex::{Acquired, Mutex};
@@ -15,6 +16,7 @@
 //! # Ok::<(), shmcomm::Error>(())
 //! ```
 
+mod caller;
 mod word;
 
 #[cfg(test)]
@@ -23,12 +25,13 @@ mod tests;
 use core::ffi::c_int;
 use core::sync::atomic::{
     AtomicU64,
-    Ordering::{AcqRel, Acquire, Relaxed, Release},
+    Ordering::{self, AcqRel, Acquire, Relaxed, Release},
 };
 
 use crate::error::{Call, Errno, Error};
 use crate::namespace::Namespace;
 
+pub use caller::Caller;
 pub use word::Word;
 
 /// A mutex; 16 bytes, and any bytes are a valid value.
@@ -37,63 +40,64 @@ pub use word::Word;
 pub struct Mutex(WordMutex<AtomicU64>);
 
 impl Mutex {
-    /// Makes any bytes an unlocked mutex; leaves alone what is one already, so that each process may
-    /// call it, in any order, also at the same time. EOPNOTSUPP for a mutex of another pid or time
-    /// namespace, or where this process cannot determine its own: without `/proc`, or without a
-    /// descriptor to read the boot id.
+    /// Makes any bytes an unlocked mutex. A mutex stays as it is, so each process may call it, in any
+    /// order and at the same time. EOPNOTSUPP for a mutex of another pid or time namespace, or if this
+    /// process cannot determine its own: without `/proc`, or without a descriptor to read the boot id.
     pub fn init(&self) -> Result<(), Error> {
         self.0.init()
     }
 
-    /// Waits at most so many milliseconds, -1 for ever, 0 not at all. ETIMEDOUT; EDEADLK where this
-    /// thread holds it already; EINVAL where it is no mutex; EOPNOTSUPP as [`Self::init`].
+    /// Waits at most this number of milliseconds, -1 for ever, 0 not at all. ETIMEDOUT; EDEADLK if this
+    /// thread holds it already; EINVAL if it is no mutex; EOPNOTSUPP as in [`Self::init`].
     pub fn lock(&self, timeout_ms: c_int) -> Result<Acquired, Error> {
         self.0.lock(timeout_ms)
     }
 
-    /// EPERM where this thread does not hold it; EINVAL where it is no mutex; EOPNOTSUPP as
-    /// [`Self::init`].
+    /// EPERM if this thread does not hold it; EINVAL if it is no mutex; EOPNOTSUPP as in [`Self::init`].
     pub fn unlock(&self) -> Result<(), Error> {
         self.0.unlock()
     }
 }
 
-/// The words of a [`Mutex`], or of the model that a model checker has of it.
+/// The words of a [`Mutex`], or of a model checker's model of it.
 #[repr(C, align(8))]
 #[derive(Default, Debug)]
 pub struct WordMutex<W> {
-    /// Who holds it, from the high bits to the low ones:
+    /// The holder, from the high bits to the low ones:
     ///
     /// ```text
-    /// | since when, in ms after boot: 41 | somebody may sleep: 1 | thread id: 22 |
+    /// | a time when it was alive, in ms after boot: 41 | a waiter may sleep: 1 | its thread id: 22 |
     /// ```
     ///
+    /// A thread with this id that started after that time is another one, so the holder has died. A
+    /// thread keeps the time of its first call, so all its words are the same but for the waiters' bit.
     /// The low half is the word that waiters sleep on.
     ///
     /// | from | to | by | ordering | a death right after it leaves |
     /// |---|---|---|---|---|
-    /// | 0 | held | who locks | acquire, release | a dead holder |
-    /// | held | held, somebody may sleep | who is about to sleep | relaxed | one wake-up too many |
-    /// | held by the dead | held | who finds that out | acquire, release | a dead holder again |
-    /// | held | 0 | who unlocks | release | sleepers that look again within 50 ms |
-    /// | anything | 0 or [`DIED`] | [`Self::prepare`], as long as `kind` forbids locking | relaxed | the same work for the next |
+    /// | 0 | held | a caller of lock | acquire, release | a dead holder |
+    /// | 0 | held, a waiter may sleep | a waiter, since others may sleep | acquire, release | a dead holder |
+    /// | held | held, a waiter may sleep | a waiter before it sleeps | relaxed | one unneeded wake-up |
+    /// | held by a dead thread | held, a waiter may sleep | the waiter that determined it | acquire, release | a dead holder again |
+    /// | held | 0 | the holder | release | nothing, or sleepers that look again within 50 ms |
+    /// | anything | 0 or [`DIED`] | [`Self::prepare`], while `kind` forbids locking | relaxed | the same work for the next caller |
     word: W,
-    /// What makes it a mutex: [`MAGIC`], and the place where its thread ids and times mean
-    /// something. Nobody locks before this is what the locker's own place makes it.
+    /// What makes it a mutex: [`MAGIC`], and the boot and namespaces in which its thread ids and times
+    /// have a meaning. No thread locks it before this is the kind of the thread's own namespaces.
     ///
     /// | from | to | by | ordering | a death right after it leaves |
     /// |---|---|---|---|---|
-    /// | anything | a mutex of this place | [`Self::prepare`], after `word` | acquire, release | a mutex |
+    /// | anything | a mutex of these namespaces | [`Self::prepare`], after `word` | acquire, release | a mutex |
     kind: W,
 }
 
-/// How a lock was got.
+/// From whom a lock was acquired.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Acquired {
-    /// From who unlocked it.
+    /// From a holder that unlocked it.
     Clean,
     /// From a holder that died: what the mutex protects may be half changed. Reported once: the next
-    /// holder gets it clean, unless this one dies as well.
+    /// holder gets it clean, unless this one dies too.
     OwnerDied,
 }
 
@@ -102,27 +106,55 @@ const TID_BITS: u32 = 22;
 const TID: u64 = (1 << TID_BITS) - 1;
 const WAITERS: u64 = 1 << TID_BITS;
 const SINCE_SHIFT: u32 = TID_BITS + 1;
-/// Held by no thread: by one of an earlier boot.
+/// Held by a thread of an earlier boot.
 const DIED: u64 = 1 << SINCE_SHIFT;
 
-const MAGIC: u64 = 0x53_484d << Namespace::BITS;
-const MAGIC_MASK: u64 = !((1 << Namespace::BITS) - 1);
+const MAGIC: u64 = 0x53_484d;
 
 impl<W: Word> WordMutex<W> {
-    /// Of these two words, whatever they hold.
+    /// A mutex of these two words, with any contents.
     pub const fn new(word: W, kind: W) -> Self {
         Self { word, kind }
     }
 
     /// See [`Mutex::init`].
     pub fn init(&self) -> Result<(), Error> {
-        self.prepare(true)
+        self.prepare(true).map(drop)
     }
 
     /// See [`Mutex::lock`].
+    #[inline]
     pub fn lock(&self, timeout_ms: c_int) -> Result<Acquired, Error> {
-        self.prepare(false)?;
-        let me = holder(W::thread_id(), W::now_ms());
+        match self.change_at_once(|me| (FREE, me), AcqRel) {
+            true => Ok(Acquired::Clean),
+            false => self.lock_slowly(timeout_ms),
+        }
+    }
+
+    /// See [`Mutex::unlock`].
+    #[inline]
+    pub fn unlock(&self) -> Result<(), Error> {
+        match self.change_at_once(|me| (me, FREE), Release) {
+            true => Ok(()),
+            false => self.unlock_slowly(),
+        }
+    }
+
+    /// The whole of a call that meets no other thread, unless it is the thread's first: no system call.
+    #[inline(always)]
+    fn change_at_once(&self, change: impl FnOnce(u64) -> (u64, u64), order: Ordering) -> bool {
+        W::remembered_caller().is_some_and(|caller| {
+            let (from, to) = change(caller.holder);
+            self.kind.load(Acquire) == caller.kind
+                && self.word.compare_exchange(from, to, order, Relaxed).is_ok()
+        })
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn lock_slowly(&self, timeout_ms: c_int) -> Result<Acquired, Error> {
+        let me = self.prepare(false)?;
+        self.word.spin_while_held();
         match self.word.compare_exchange(FREE, me, AcqRel, Relaxed) {
             Ok(_) => Ok(Acquired::Clean),
             Err(_) => {
@@ -132,17 +164,17 @@ impl<W: Word> WordMutex<W> {
         }
     }
 
-    /// See [`Mutex::unlock`].
-    pub fn unlock(&self) -> Result<(), Error> {
-        /// The holder's word changes once at most, when a waiter marks it; more often only by a peer
-        /// that rewrites it.
+    #[cold]
+    #[inline(never)]
+    fn unlock_slowly(&self) -> Result<(), Error> {
+        /// A waiter changes the holder's word at most once, to mark it; only a hostile peer changes it
+        /// more often.
         const TRIES: u32 = 3;
 
-        self.prepare(false)?;
-        let me = u64::from(W::thread_id());
+        let me = self.prepare(false)?;
         let mut held = self.word.load(Relaxed);
         for _ in 0..TRIES {
-            if held & TID != me {
+            if !is_mine::<W>(held, me) {
                 break;
             }
             // Not a swap: a signal handler in between may unlock it, and then another thread holds it.
@@ -159,8 +191,6 @@ impl<W: Word> WordMutex<W> {
         Err(Call::Arguments.failed(Errno::EPERM))
     }
 
-    #[cold]
-    #[inline(never)]
     fn contend(&self, me: u64, deadline: W::Deadline) -> Result<Acquired, Errno> {
         /// Looks that are allowed once the time is over: a waiter that marks the word makes one
         /// fail, and only a peer that rewrites it in a loop makes so many fail.
@@ -174,19 +204,18 @@ impl<W: Word> WordMutex<W> {
                 looks_left = looks_left.checked_sub(1).ok_or(Errno::ETIMEDOUT)?;
             }
             let seen = self.word.load(Relaxed);
-            let is_mine = seen & TID == me & TID;
-            let died = holder_died::<W>(seen, last || slept_long || is_mine);
+            if is_mine::<W>(seen, me) {
+                return Err(Errno::EDEADLK);
+            }
+            let died = seen & TID == me & TID || holder_died::<W>(seen, last || slept_long);
             if seen == FREE || died {
-                // Others may sleep, who came before.
+                // Earlier waiters may sleep.
                 let new = me | WAITERS;
                 match self.word.compare_exchange(seen, new, AcqRel, Relaxed) {
                     Ok(_) if died => return Ok(Acquired::OwnerDied),
                     Ok(_) => return Ok(Acquired::Clean),
                     Err(_) => continue,
                 }
-            }
-            if is_mine {
-                return Err(Errno::EDEADLK);
             }
             if last {
                 return Err(Errno::ETIMEDOUT);
@@ -208,61 +237,61 @@ impl<W: Word> WordMutex<W> {
         }
     }
 
-    /// Makes it a mutex of this place, if it is not and if that may be.
-    #[inline]
-    fn prepare(&self, from_any_bytes: bool) -> Result<(), Error> {
-        let kind = W::place().map(|place| MAGIC | place);
+    /// Makes it a mutex of these namespaces if it may become one. Returns the word of the calling thread
+    /// as its holder.
+    #[cold]
+    #[inline(never)]
+    fn prepare(&self, from_any_bytes: bool) -> Result<u64, Error> {
+        let caller = W::caller();
         // The word first: one that is read before a kind that forbids locking is nobody's lock.
         let word = self.word.load(Acquire);
         let found = self.kind.load(Acquire);
-        if kind == Some(found) {
-            Ok(())
-        } else {
-            self.settle(word, found, kind, from_any_bytes)
+        match caller {
+            Some(caller) if caller.kind == found => Ok(caller.holder),
+            _ => self.settle(word, found, caller, from_any_bytes),
         }
     }
 
-    #[cold]
-    #[inline(never)]
     fn settle(
         &self,
         word: u64,
         found: u64,
-        kind: Option<u64>,
+        caller: Option<Caller>,
         from_any_bytes: bool,
-    ) -> Result<(), Error> {
-        let is_mutex = found & MAGIC_MASK == MAGIC;
+    ) -> Result<u64, Error> {
+        let is_mutex = found >> Namespace::BITS == MAGIC;
         if !is_mutex && !from_any_bytes {
             return Err(Error::INVALID);
         }
         let elsewhere = Call::Arguments.failed(Errno::EOPNOTSUPP);
-        let kind = kind.ok_or(elsewhere)?;
+        let Caller { holder, kind } = caller.ok_or(elsewhere)?;
         if is_mutex && Namespace::from_raw(found).is_same_boot(Namespace::from_raw(kind)) {
             return Err(elsewhere);
         }
         let new = if is_mutex && word != FREE { DIED } else { FREE };
         let _ = self.word.compare_exchange(word, new, Relaxed, Relaxed);
         match self.kind.compare_exchange(found, kind, AcqRel, Acquire) {
-            Ok(_) => Ok(()),
-            Err(now) if now == kind => Ok(()),
+            Ok(_) => Ok(holder),
+            Err(now) if now == kind => Ok(holder),
             Err(_) => Err(elsewhere),
         }
     }
 }
 
-/// The word of a mutex that this thread holds from this time on.
-fn holder(tid: u32, since_ms: i64) -> u64 {
-    ((since_ms as u64) << SINCE_SHIFT) | (u64::from(tid) & TID)
+/// Whether the calling thread holds it. After exec(2) a thread has another time than in its words of
+/// before, and so has an earlier thread with its id; only the first of the two is alive.
+fn is_mine<W: Word>(word: u64, me: u64) -> bool {
+    word & !WAITERS == me || (word & TID == me & TID && !holder_died::<W>(word, true))
 }
 
-/// Whether nobody will ever unlock it. When in doubt, somebody will; a thorough look, into `/proc`, also
-/// sees a holder that is not yet reaped, or another thread that has its id.
+/// Whether the holder will never unlock it. When in doubt, it will. A thorough look, into `/proc`, also
+/// recognises a holder that is not yet reaped, and another thread with its id.
 fn holder_died<W: Word>(word: u64, thoroughly: bool) -> bool {
     let tid = (word & TID) as u32;
     let since_ms = (word >> SINCE_SHIFT) as i64;
     if word == FREE {
         return false;
     }
-    // A time to come is no holder's, but garbage.
+    // Only garbage has a time to come.
     tid == 0 || since_ms > W::now_ms() || W::has_died(tid, since_ms, thoroughly)
 }

@@ -31,8 +31,8 @@ struct Remembered<const N: usize> {
     /// | value | written by | means |
     /// |---|---|---|
     /// | [`UNKNOWN`] | the kernel, also in a child of a fork | `words` mean nothing |
-    /// | [`LOOKING`] | the thread that writes `words` next | `words` mean nothing |
-    /// | [`KNOWN`] | the same thread afterwards, in the same process | `words` stay as they are |
+    /// | [`LOOKING`] | a thread that writes `words` next | `words` mean nothing |
+    /// | [`KNOWN`] and more | a thread that has written them, in the same process | `words` stay as they are; no ancestor had this value |
     state: AtomicU64,
     words: [AtomicU64; N],
 }
@@ -40,6 +40,9 @@ struct Remembered<const N: usize> {
 const UNKNOWN: u64 = 0;
 const LOOKING: u64 = 1;
 const KNOWN: u64 = 2;
+
+/// How many states of [`KNOWN`] or more this process and its ancestors have had.
+static TIMES_KNOWN: AtomicU64 = AtomicU64::new(0);
 
 impl<const N: usize> Remembered<N> {
     const fn nothing() -> Self {
@@ -51,25 +54,27 @@ impl<const N: usize> Remembered<N> {
 
     #[inline]
     fn get(&self) -> Option<[u64; N]> {
-        (self.state.load(Acquire) == KNOWN).then(|| self.words.each_ref().map(|w| w.load(Relaxed)))
+        (self.state.load(Acquire) >= KNOWN).then(|| self.words.each_ref().map(|w| w.load(Relaxed)))
     }
 
-    /// Remembers the result of a look-up, unless another thread is about to, or the process forks
-    /// meanwhile: the child's thread finds the state wiped.
+    /// Remembers the result of a look-up, unless the process forks meanwhile: the child's thread finds the
+    /// state wiped. A thread or signal handler that interrupts another look-up makes one of its own, with
+    /// the same result, and either may be the first to store it.
     fn look_up(&self, look_up: impl FnOnce() -> Option<[u64; N]>) -> Option<[u64; N]> {
-        let turn = self
+        let _ = self
             .state
             .compare_exchange(UNKNOWN, LOOKING, Relaxed, Relaxed);
         let found = look_up();
-        if turn.is_ok() {
-            for (word, number) in self.words.iter().zip(found.iter().flatten()) {
-                word.store(*number, Relaxed);
-            }
-            let state = if found.is_some() { KNOWN } else { UNKNOWN };
-            let _ = self
-                .state
-                .compare_exchange(LOOKING, state, Release, Relaxed);
+        for (word, number) in self.words.iter().zip(found.iter().flatten()) {
+            word.store(*number, Relaxed);
         }
+        let state = match found {
+            Some(_) => KNOWN.wrapping_add(TIMES_KNOWN.fetch_add(1, Relaxed)),
+            None => UNKNOWN,
+        };
+        let _ = self
+            .state
+            .compare_exchange(LOOKING, state, Release, Relaxed);
         found
     }
 }
@@ -95,12 +100,19 @@ fn look_up<const N: usize>(
     }
 }
 
+/// A number that no ancestor of this process had; `None` until [`Namespace::current`] is remembered.
+#[inline]
+pub fn generation() -> Option<u64> {
+    let state = THIS_PROCESS.get().namespace.state.load(Acquire);
+    (state >= KNOWN).then_some(state)
+}
+
 impl Namespace {
     /// The number of bits in [`Self::raw`].
     pub const BITS: u32 = 2 * HALF;
 
     /// That of this process; `None` if it cannot be determined, for example without `/proc`.
-    #[inline]
+    #[inline(never)]
     pub fn current() -> Option<Self> {
         let remembered = &THIS_PROCESS.get().namespace;
         let [raw] = match remembered.get() {

@@ -23,7 +23,7 @@ use loom::sync::atomic::{AtomicU32, AtomicU64};
 use loom::sync::{Condvar, Mutex};
 use loom::thread;
 use shmcomm::mutex::Acquired::{self, OwnerDied};
-use shmcomm::mutex::{Word, WordMutex};
+use shmcomm::mutex::{Caller, Word, WordMutex};
 use shmcomm::{Errno, Error};
 
 loom::thread_local! {
@@ -174,12 +174,8 @@ impl Word for Seen {
         }
     }
 
-    fn thread_id() -> u32 {
-        ME.with(Cell::get)
-    }
-
-    fn place() -> Option<u64> {
-        Some(HERE)
+    fn caller() -> Option<Caller> {
+        Some(Caller::new(ME.with(Cell::get), 1, HERE))
     }
 
     fn now_ms() -> i64 {
@@ -350,7 +346,7 @@ fn who_does_not_wait_is_refused_or_inside() {
 }
 
 /// More operations than a process has.
-const LONGEST: u32 = 24;
+const LONGEST: u32 = 28;
 
 /// The operations after which a process dies, so many apart; each if all is wanted.
 fn lives(apart: usize) -> impl Iterator<Item = u32> {

@@ -17,7 +17,7 @@ use std::sync::atomic::{
 };
 use std::time::{Duration, Instant};
 
-use shmcomm::mutex::{Word, WordMutex};
+use shmcomm::mutex::{Caller, Word, WordMutex};
 use shmcomm::segment::Options;
 use shmcomm::{Errno, Mutex, Name, Segment};
 use support::{Child, errno, sleep_ms, timed};
@@ -165,11 +165,8 @@ impl Word for Rewritten {
         panic!("the word was not as expected");
     }
     fn wake(&self) {}
-    fn thread_id() -> u32 {
-        7
-    }
-    fn place() -> Option<u64> {
-        Some(0)
+    fn caller() -> Option<Caller> {
+        Some(Caller::new(7, 0, 0))
     }
     fn now_ms() -> i64 {
         NOW_MS.get()

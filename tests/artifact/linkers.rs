@@ -3,7 +3,7 @@
 //! What builds the library anew runs with `SHMCOMM_TEST_ALL` only.
 
 use std::env;
-use std::ffi::OsStr;
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -25,7 +25,9 @@ fn linkers() -> impl Iterator<Item = &'static str> {
 
 /// The symbols of the dynamic table, without their versions.
 fn dynamic_symbols(library: &Path, which: &str) -> Vec<String> {
-    let listing = support::run(Command::new("nm").args(["-D", which]).arg(library));
+    // Gold also lists a local symbol there, that of the thread-local memory.
+    let mut nm = Command::new("nm");
+    let listing = support::run(nm.args(["-D", "--extern-only", which]).arg(library));
     let names = support::stdout(&listing);
     let name = |line: &str| {
         Some(
@@ -67,17 +69,22 @@ fn assert_same_interface(library: &Path, linker: &str) {
     }
 }
 
-/// Runs the program that does a little of everything, through `runner` if it is another processor's.
-fn run_portable(sandbox: &Sandbox, program: &Path, runner: &[&str]) {
-    let object = ObjectName::new();
-    let mut command = match runner {
+/// A program, through `runner` if it is another processor's.
+fn through(sandbox: &Sandbox, program: &Path, runner: &[&str]) -> Command {
+    match runner {
         [] => sandbox.command(program),
         [runner, arguments @ ..] => {
             let mut command = sandbox.command(runner);
             command.args(arguments).arg(program);
             command
         }
-    };
+    }
+}
+
+/// Runs the program that does a little of everything, through `runner` if it is another processor's.
+fn run_portable(sandbox: &Sandbox, program: &Path, runner: &[&str]) {
+    let object = ObjectName::new();
+    let mut command = through(sandbox, program, runner);
     command.arg(object.name());
     command.arg(format!("sysv:{}#2", sandbox.path().display()));
     assert_eq!(support::stdout(&support::run(&mut command)), "fine\n");
@@ -237,31 +244,36 @@ const EXAMPLES: [&str; 7] = [
 /// examples, and runs them.
 fn run_elsewhere(compiler: &str, directory: &Path, link: Link<'_>, runner: &[&str]) {
     let sandbox = Sandbox::new();
-    let build = |cc: &mut Command, name: &str| {
-        cc.arg("-I").arg(Path::new(support::ROOT).join("include"));
-        cc.arg("-o").arg(sandbox.join(name));
+    let build = |source: PathBuf| {
+        let program = sandbox.join(source.file_name().unwrap()).with_extension("");
+        let mut cc = Command::new(compiler);
+        cc.args(["-std=gnu11", "-O1", "-Wall", "-Wextra", "-Werror"]);
+        cc.arg(source).arg("-I");
+        cc.arg(Path::new(support::ROOT).join("include"));
+        cc.arg("-o").arg(&program);
         if link == Link::Static {
             cc.arg("-static").arg(directory.join("libshmcomm.a"));
         } else {
             cc.arg("-L").arg(directory).arg("-lshmcomm");
             cc.arg(format!("-Wl,-rpath,{}", directory.display()));
         }
-        support::run(cc);
-        sandbox.join(name)
+        support::run(&mut cc);
+        program
     };
-    let program = build(portable(&mut Command::new(compiler)), "program");
-    run_portable(&sandbox, &program, runner);
+    run_portable(&sandbox, &build(support::source("portable.c")), runner);
+    // Thread-local memory is reached in another way in each.
+    let program = build(support::source("mutex.c"));
+    for what in ["fork", "clone", "threads"] {
+        let mut command = through(&sandbox, &program, runner);
+        assert_eq!(support::stdout(&support::run(command.arg(what))), "fine\n");
+    }
     for example in EXAMPLES {
-        let mut arguments = example.split(' ');
-        let name = arguments.next().unwrap();
-        let source = Path::new(support::ROOT).join(format!("c-examples/{name}.c"));
-        let program = build(Command::new(compiler).arg("-std=c11").arg(source), name);
-        let words = runner.iter().map(OsStr::new).chain([program.as_os_str()]);
-        let mut command = sandbox.command("sh");
-        command
-            .args(["-c", "echo hello | \"$@\"", "sh"])
-            .args(words)
-            .args(arguments);
-        support::run(command.current_dir(sandbox.path()));
+        let mut words = example.split(' ');
+        let source = format!("c-examples/{}.c", words.next().unwrap());
+        let program = build(Path::new(support::ROOT).join(source));
+        let mut command = through(&sandbox, &program, runner);
+        // One of them reads a word.
+        command.stdin(File::open(support::source("mutex.c")).unwrap());
+        support::run(command.args(words).current_dir(sandbox.path()));
     }
 }

@@ -1,10 +1,9 @@
 //! The mutex within one process; `core/tests/mutex.rs` has it between processes.
 
 use super::*;
-use crate::sys;
 
 fn this_thread() -> u64 {
-    holder(sys::gettid() as u32, sys::boot_clock_ms())
+    Caller::current().unwrap().holder
 }
 
 fn mutex() -> Mutex {
@@ -153,12 +152,12 @@ fn the_loser_of_an_init_race_leaves_the_winners_lock() {
             AtomicU64::new(garbage),
             AtomicU64::new(garbage),
         ));
-        let kind = Namespace::current().map(|place| MAGIC | place.raw());
+        let me = Caller::current();
         mutex.init().unwrap();
         mutex.lock(0).unwrap();
         let locked = mutex.0.word.load(Relaxed);
         // What the loser had seen before.
-        assert_eq!(mutex.0.settle(garbage, garbage, kind, true), Ok(()));
+        assert!(mutex.0.settle(garbage, garbage, me, true).is_ok());
         assert_eq!(mutex.0.word.load(Relaxed), locked);
         mutex.unlock().unwrap();
     }
@@ -167,11 +166,13 @@ fn the_loser_of_an_init_race_leaves_the_winners_lock() {
 #[test]
 fn the_loser_of_an_init_race_with_another_namespace_is_refused() {
     let mutex = Mutex::default();
-    let here = MAGIC | Namespace::current().unwrap().raw();
-    mutex.0.settle(0, 0, Some(here ^ 1), true).unwrap();
+    let here = Caller::current().unwrap();
+    let kind = here.kind ^ 1;
+    let there = Caller { kind, ..here };
+    mutex.0.settle(0, 0, Some(there), true).unwrap();
     let lost = mutex.0.settle(0, 0, Some(here), true);
     assert_eq!(errno(lost), Some(Errno::EOPNOTSUPP));
-    assert_eq!(mutex.0.kind.load(Relaxed), here ^ 1);
+    assert_eq!(mutex.0.kind.load(Relaxed), kind);
 }
 
 #[test]

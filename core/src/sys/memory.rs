@@ -76,6 +76,8 @@ pub enum Advice {
     DontFork = libc::MADV_DONTFORK,
     /// A child of a fork finds zeros.
     WipeOnFork = libc::MADV_WIPEONFORK,
+    /// EINVAL, but not under an emulator that ignores all advice.
+    Unknown = -1,
 }
 
 /// # Safety

@@ -12,6 +12,7 @@ mod memory;
 mod process;
 mod semaphore;
 mod stdio;
+mod thread;
 
 pub use barrier::*;
 pub use clock::*;
@@ -23,3 +24,4 @@ pub use memory::*;
 pub use process::*;
 pub use semaphore::*;
 pub use stdio::*;
+pub use thread::*;

@@ -95,6 +95,13 @@ impl Child {
         true
     }
 
+    /// Delivers a signal to a stopped child, and lets it run.
+    pub fn go_on_with(&self, signal: i32) {
+        // SAFETY: the child is stopped, and traced by this thread.
+        let result = unsafe { libc::ptrace(libc::PTRACE_CONT, self.0, 0, signal) };
+        assert_ne!(result, -1);
+    }
+
     pub fn signal(&self, signal: i32) {
         // SAFETY: takes no pointer; the child is not reaped yet.
         assert_eq!(unsafe { libc::kill(self.0, signal) }, 0);
