@@ -23,9 +23,8 @@ soname  := libshmcomm.so.$(firstword $(subst ., ,$(version)))
 library := libshmcomm.so.$(version)
 # The headers have a directory of their own, since other projects install a comm.h, too.
 headers := comm.h shmcomm.h
-manuals := $(notdir $(wildcard man/*.[37]*))
-# comm.3shmcomm belongs into man3.
-manual   = $(DESTDIR)$(MANDIR)/man$(if $(filter %.7,$(1)),7,3)/$(1)
+manual3 := $(wildcard man/*.3*)
+manual7 := $(wildcard man/*.7)
 
 .PHONY: all check install uninstall dist
 
@@ -53,14 +52,15 @@ install: is-built
 	    -e 's|@INCLUDEDIR@|$(patsubst $(PREFIX)/%,$${prefix}/%,$(INCLUDEDIR))|' \
 	    shmcomm.pc.in >'$(DESTDIR)$(LIBDIR)/pkgconfig/shmcomm.pc'
 	chmod 644 '$(DESTDIR)$(LIBDIR)/pkgconfig/shmcomm.pc'
-	$(foreach page,$(manuals),$(INSTALL) -m 644 man/$(page) '$(call manual,$(page))' &&) :
+	$(INSTALL) -m 644 $(manual3) '$(DESTDIR)$(MANDIR)/man3'
+	$(INSTALL) -m 644 $(manual7) '$(DESTDIR)$(MANDIR)/man7'
 	$(INSTALL) -m 644 LICENSE-MIT LICENSE-APACHE '$(DESTDIR)$(DOCDIR)'
 
 uninstall:
 	rm -f $(foreach file,$(library) $(soname) libshmcomm.so libshmcomm.a pkgconfig/shmcomm.pc, \
 	    '$(DESTDIR)$(LIBDIR)/$(file)')
 	rm -f $(headers:%='$(DESTDIR)$(INCLUDEDIR)/shmcomm/%')
-	rm -f $(foreach page,$(manuals),'$(call manual,$(page))')
+	rm -f $(manual3:man/%='$(DESTDIR)$(MANDIR)/man3/%') $(manual7:man/%='$(DESTDIR)$(MANDIR)/man7/%')
 	rm -f '$(DESTDIR)$(DOCDIR)/LICENSE-MIT' '$(DESTDIR)$(DOCDIR)/LICENSE-APACHE'
 	for directory in '$(DESTDIR)$(INCLUDEDIR)/shmcomm' '$(DESTDIR)$(DOCDIR)'; do \
 	    [ ! -d "$$directory" ] || rmdir "$$directory" || exit; done

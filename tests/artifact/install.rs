@@ -91,6 +91,32 @@ fn a_distribution_installs_into_a_package() {
 }
 
 #[test]
+fn all_that_is_written_is_below_the_destination() {
+    if !support::has("make") || !support::has("unshare") {
+        return;
+    }
+    let sandbox = Sandbox::new();
+    let make = make(
+        "make",
+        &[
+            "install".to_owned(),
+            format!("DESTDIR={}", sandbox.path().display()),
+        ],
+    );
+    let writable = sandbox.path();
+    let mut unshare = Command::new("unshare");
+    unshare.args(["--mount", "--map-root-user", "sh", "-c"]);
+    unshare.arg("mount --bind \"$0\" \"$0\" && mount -o remount,bind,ro / || exit 77; exec \"$@\"");
+    unshare.arg(writable).arg("make").args(make.get_args());
+    let output = unshare.output().unwrap();
+    if stderr(&output).contains("Operation not permitted") || output.status.code() == Some(77) {
+        return support::skip("this user may not make namespaces");
+    }
+    assert!(output.status.success(), "{output:?}");
+    assert!(files(writable).len() > 40);
+}
+
+#[test]
 fn make_check_tries_what_is_built() {
     if TOOLS.into_iter().all(support::has) {
         run(&mut make("make", &["check".to_owned()]));
