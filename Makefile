@@ -62,8 +62,7 @@ uninstall:
 	rm -f $(headers:%='$(DESTDIR)$(INCLUDEDIR)/shmcomm/%')
 	rm -f $(manual3:man/%='$(DESTDIR)$(MANDIR)/man3/%') $(manual7:man/%='$(DESTDIR)$(MANDIR)/man7/%')
 	rm -f '$(DESTDIR)$(DOCDIR)/LICENSE-MIT' '$(DESTDIR)$(DOCDIR)/LICENSE-APACHE'
-	for directory in '$(DESTDIR)$(INCLUDEDIR)/shmcomm' '$(DESTDIR)$(DOCDIR)'; do \
-	    [ ! -d "$$directory" ] || rmdir "$$directory" || exit; done
+	rmdir '$(DESTDIR)$(INCLUDEDIR)/shmcomm' '$(DESTDIR)$(DOCDIR)' 2>/dev/null || :
 
 name = shmcomm-$(version)
 
