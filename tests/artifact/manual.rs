@@ -80,6 +80,20 @@ fn every_function_has_its_page_and_every_page_its_function() {
 }
 
 #[test]
+fn a_page_loses_no_word_of_the_documentation() {
+    let pages = generated();
+    for function in Declarations::read(Path::new(ROOT)).functions {
+        let page = &pages[&format!("{}.3", function.name)];
+        let not_in_words = |c: char| !c.is_ascii_alphanumeric() && c != '_';
+        let known: BTreeSet<_> = page.split(not_in_words).collect();
+        let lines = function.documentation.iter();
+        for word in lines.flat_map(|line| line.split(not_in_words)) {
+            assert!(known.contains(word), "{}: {word}", function.name);
+        }
+    }
+}
+
+#[test]
 fn pages_of_calls_that_fail_alike_name_the_same_errors() {
     let pages = generated();
     let errors = |name: &str| -> BTreeSet<String> {
@@ -89,6 +103,7 @@ fn pages_of_calls_that_fail_alike_name_the_same_errors() {
             .collect()
     };
     assert!(errors("shmc_send.3").contains("EMSGSIZE"));
+    assert!(errors("shmc_sem_post.3").contains("ERANGE"));
     assert_eq!(errors("shmc_reserve.3"), errors("shmc_send.3"));
     assert_eq!(errors("shmc_peek.3"), errors("shmc_recv.3"));
     assert_eq!(

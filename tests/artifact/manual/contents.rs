@@ -31,13 +31,22 @@ impl<'a> Contents<'a> {
             errors: Vec::new(),
             follows: Vec::new(),
         };
-        for paragraph in function.documentation.split(String::is_empty) {
+        let paragraphs = function.documentation.split(String::is_empty);
+        let paragraphs: Vec<_> = paragraphs.collect();
+        let begins = |lines: &[String], word: &str| lines[0].split(' ').next() == Some(word);
+        // "Returns a unit to the semaphore" comes before what the function itself returns.
+        let result = paragraphs.iter().rposition(|it| begins(it, "Returns"));
+        for (index, paragraph) in paragraphs.iter().enumerate() {
             let lines: Vec<_> = paragraph.iter().map(String::as_str).collect();
-            match lines[0].split(' ').next().unwrap() {
-                "Returns" if contents.result.is_empty() => contents.returns(&lines),
-                "Follows" | "Compare" => contents.follows = references(&lines),
-                _ if contents.result.is_empty() => contents.description.push(lines),
-                _ => contents.notes.push(lines),
+            if begins(paragraph, "Follows") || begins(paragraph, "Compare") {
+                contents.follows = references(&lines);
+            }
+            if Some(index) == result {
+                contents.returns(&lines);
+            } else if Some(index) < result {
+                contents.description.push(lines);
+            } else {
+                contents.notes.push(lines);
             }
         }
         contents

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::contents::Contents;
+use super::contents::{Contents, Error};
 use super::markup;
 use crate::artifact::headers::declarations::{Declarations, Function};
 
@@ -18,92 +18,95 @@ pub struct Example {
 /// The page of a function.
 pub fn page(function: &Function, all: &Declarations, examples: &[Example]) -> String {
     let contents = Contents::of(function);
-    let mut page = String::new();
-    let mut line = |text: &str| writeln!(page, "{text}").unwrap();
-    line(".\\\" Generated from the header's documentation by a test: do not edit.");
-    line(&format!(".Dd {DATE}"));
-    line(&format!(".Dt {} 3", function.name.to_uppercase()));
-    line(".Os shmcomm");
-    line(".Sh NAME");
-    line(&format!(".Nm {}", function.name));
-    let summary = function
-        .documentation
-        .split(String::is_empty)
-        .next()
-        .unwrap();
-    line(&format!(
-        ".Nd {}",
-        markup::escape(&first_sentence(&summary.join(" ")))
-    ));
-    line(".Sh LIBRARY");
-    line("Shared memory between processes (libshmcomm, \\-lshmcomm)");
-    line(".Sh SYNOPSIS");
-    line(&format!(".In {}", function.header));
-    line(&format!(".Ft \"{}\"", function.result));
-    line(&format!(".Fo {}", function.name));
-    for parameter in &function.parameters {
-        line(&format!(".Fa \"{parameter}\""));
-    }
-    line(".Fc\n.Pp\n.Ic cc program.c $(pkg\\-config \\-\\-cflags \\-\\-libs shmcomm)");
     let text = |lines: &[&str]| markup::text(lines, &function.name, all);
-    line(".Sh DESCRIPTION");
-    let mut page = page + &paragraphs(&contents.description, function, &text);
-    page += &structs(function, all);
-    page += &flags(function, all, &text);
-    page += ".Sh RETURN VALUES\n";
-    let result = text(&contents.result);
-    page += result.trim_end().trim_end_matches(':');
-    page += if result.ends_with(":\n") { ".\n" } else { "\n" };
-    let errors = contents.all_errors(all);
-    if !errors.is_empty() {
-        page += ".Sh ERRORS\n.Bl -tag -width Er\n";
-        for error in errors {
-            page += ".It";
-            page += &error
-                .code
-                .map_or(String::new(), |code| format!(" {}", markup::escape(code)));
-            for (index, errno) in error.errnos.iter().enumerate() {
-                page += if index == 0 { " Bq Er" } else { " ," };
-                write!(page, " {errno}").unwrap();
-            }
-            page += "\n";
-            page += &text(&error.text);
+    let result = text(&contents.result).replace(":\n", ".\n");
+    let mut description = paragraphs(&contents.description, function, &text);
+    description += &structs(function, all);
+    description += &flags(function, all, &text);
+    // Some functions do nothing but return.
+    let (description, result) = match description.as_str() {
+        "" => (result, String::new()),
+        _ => (description, result),
+    };
+    let sections = [
+        ("DESCRIPTION", description),
+        ("RETURN VALUES", result),
+        ("ERRORS", errors(&contents.all_errors(all), &text)),
+        ("NOTES", notes(function, &contents.notes, &text)),
+        ("EXAMPLE", example(function, examples)),
+        ("SEE ALSO", see_also(function, &contents, all)),
+    ];
+    let filled = sections.iter().filter(|(_, body)| !body.is_empty());
+    filled.fold(head(function), |page, (title, body)| {
+        page + &format!(".Sh {title}\n{body}")
+    })
+}
+
+/// Name and synopsis.
+fn head(function: &Function) -> String {
+    let Function {
+        header,
+        name,
+        result,
+        parameters,
+        ..
+    } = function;
+    let summary = function.documentation.split(String::is_empty).next();
+    let summary = markup::escape(&first_sentence(&summary.unwrap().join(" ")));
+    let title = name.to_uppercase();
+    let parameters = parameters.iter().map(|it| format!(".Fa \"{it}\"\n"));
+    let parameters: String = parameters.collect();
+    format!(
+        ".\\\" Generated from the header's documentation by a test: do not edit.\n\
+         .Dd {DATE}\n.Dt {title} 3\n.Os shmcomm\n\
+         .Sh NAME\n.Nm {name}\n.Nd {summary}\n\
+         .Sh LIBRARY\nShared memory between processes (libshmcomm, \\-lshmcomm)\n\
+         .Sh SYNOPSIS\n.In {header}\n.Ft \"{result}\"\n.Fo {name}\n{parameters}.Fc\n.Pp\n\
+         .Ic cc program.c $(pkg\\-config \\-\\-cflags \\-\\-libs shmcomm)\n"
+    )
+}
+
+fn errors(errors: &[Error<'_>], text: &dyn Fn(&[&str]) -> String) -> String {
+    let mut list = String::new();
+    for error in errors {
+        list += ".It";
+        if let Some(code) = error.code {
+            write!(list, " {}", markup::escape(code)).unwrap();
         }
-        page += ".El\n";
+        if !error.errnos.is_empty() {
+            write!(list, " Bq Er {}", error.errnos.join(" , ")).unwrap();
+        }
+        list += "\n";
+        list += &text(&error.text);
     }
-    page += ".Sh NOTES\n";
-    for paragraph in &contents.notes {
-        page += &text(paragraph);
-        page += ".Pp\n";
+    match list.as_str() {
+        "" => list,
+        _ => format!(".Bl -tag -width Er\n{list}.El\n"),
     }
-    page += match function.header {
+}
+
+fn notes(function: &Function, notes: &[Vec<&str>], text: &dyn Fn(&[&str]) -> String) -> String {
+    let own: String = notes.iter().map(|note| text(note) + ".Pp\n").collect();
+    let common = match function.header {
         "comm.h" => {
             "The key, the environment and what all five functions have in common are in\n\
-                     .Xr comm 3shmcomm .\n"
+             .Xr comm 3shmcomm .\n"
         }
         _ => {
             "Names, timeouts, threads, signals, fork and what a death leaves are in\n\
-              .Xr shmcomm 7 .\n"
+             .Xr shmcomm 7 .\n"
         }
     };
+    own + common
+}
+
+/// The first program that calls the function.
+fn example(function: &Function, examples: &[Example]) -> String {
     let call = format!("{}(", function.name);
-    if let Some(example) = examples
-        .iter()
-        .find(|example| example.source.contains(&call))
-    {
-        page += ".Sh EXAMPLE\n";
-        writeln!(
-            page,
-            "{}\n{}",
-            markup::escape(&example.title),
-            markup::literal(&example.source)
-        )
-        .unwrap();
-        page.pop();
-    }
-    page += ".Sh SEE ALSO\n";
-    page += &see_also(function, &contents, all);
-    page
+    let example = examples.iter().find(|it| it.source.contains(&call));
+    example.map_or(String::new(), |Example { title, source }| {
+        format!("{}\n{}", markup::escape(title), markup::literal(source))
+    })
 }
 
 /// For whatis(1): the first sentence of the summary, as the rest of a line.
@@ -124,27 +127,27 @@ fn paragraphs(
         .iter()
         .filter_map(|parameter| parameter.rsplit([' ', '*']).next())
         .collect();
-    let parameters = |line: &str| {
+    /// Names as a macro takes them, and the text about them.
+    fn parameters<'a>(line: &'a str, names: &[&str]) -> Option<(String, &'a str)> {
         let (list, rest) = line.split_once(": ")?;
         let known = list.split(", ").all(|name| names.contains(&name));
-        known.then(|| (list.replace(", ", " , "), rest.to_owned()))
-    };
+        known.then(|| (list.replace(", ", " , "), rest))
+    }
+
     let mut result = String::new();
     for (index, lines) in paragraphs.iter().enumerate() {
-        if parameters(lines[0]).is_some() {
+        if parameters(lines[0], &names).is_some() {
             result += ".Bl -tag -width Ds\n";
             let mut description = Vec::new();
             for line in lines {
-                if let Some((list, _)) = parameters(line) {
-                    result += &text(&description);
-                    description.clear();
-                    writeln!(result, ".It Fa {list}").unwrap();
+                match parameters(line, &names) {
+                    Some((list, rest)) => {
+                        result += &text(&description);
+                        description = vec![rest];
+                        writeln!(result, ".It Fa {list}").unwrap();
+                    }
+                    None => description.push(*line),
                 }
-                description.push(
-                    line.split_once(": ")
-                        .filter(|_| parameters(line).is_some())
-                        .map_or(*line, |(_, rest)| rest),
-                );
             }
             result += &text(&description);
             result += ".El\n";
@@ -175,21 +178,12 @@ fn structs(function: &Function, all: &Declarations) -> String {
 /// The flags that the function takes.
 fn flags(function: &Function, all: &Declarations, text: &dyn Fn(&[&str]) -> String) -> String {
     let mut list = String::new();
-    let mut words = function
-        .documentation
-        .iter()
-        .skip_while(|line| !line.starts_with("flags: "));
-    let end = |line: &&String| !line.is_empty() && !line.starts_with("mode: ");
-    let words: Vec<_> = words
-        .by_ref()
-        .take_while(end)
-        .flat_map(|line| line.split([' ', ',', '.']))
-        .collect();
-    for constant in all
-        .constants
-        .iter()
-        .filter(|it| words.contains(&it.name.as_str()))
-    {
+    let lines = function.documentation.iter();
+    let lines = lines.skip_while(|line| !line.starts_with("flags: "));
+    let lines = lines.take_while(|line| !line.is_empty() && !line.starts_with("mode: "));
+    let words: Vec<_> = lines.flat_map(|line| line.split([' ', ',', '.'])).collect();
+    let constants = all.constants.iter();
+    for constant in constants.filter(|it| words.contains(&it.name.as_str())) {
         writeln!(list, ".It Dv {}", constant.name).unwrap();
         for (index, paragraph) in constant.documentation.split(String::is_empty).enumerate() {
             list += if index > 0 { ".Pp\n" } else { "" };
@@ -202,7 +196,7 @@ fn flags(function: &Function, all: &Declarations, text: &dyn Fn(&[&str]) -> Stri
     }
 }
 
-/// The family of a function: what is named alike, or shares the example.
+/// The functions of the same family, and what this one follows.
 fn see_also(function: &Function, contents: &Contents<'_>, all: &Declarations) -> String {
     let family = |name: &str| match name.split('_').nth(1) {
         Some("segment" | "remove") => "segment",
