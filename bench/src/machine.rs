@@ -1,34 +1,33 @@
-//! On what a benchmark ran.
+//! On what a benchmark runs.
 
 use std::process::Command;
 use std::{fs, thread};
 
-use crate::{compile, run};
+use crate::{Result, compile, run};
 
-/// Kernel, processor, and the tools' versions, as a line of a list each.
-pub fn describe() -> String {
-    let cores = thread::available_parallelism().map_or(1, usize::from);
-    let kernel = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
-    let mut lines = vec![
-        format!("Linux {}", kernel.trim()),
-        format!("{cores} cores of {}", processor()),
-    ];
-    lines.extend(version(&mut Command::new("rustc")));
-    lines.extend(version(&mut compile::cc()));
-    lines.extend(version(&mut Command::new("valgrind")));
-    lines.iter().map(|line| format!("- {line}\n")).collect()
-}
-
-fn processor() -> String {
-    let info = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    info.lines()
+/// Prints commit, kernel, processor and the tools' versions, as a list.
+pub fn print() -> Result<()> {
+    let cores = thread::available_parallelism()?;
+    let kernel = fs::read_to_string("/proc/sys/kernel/osrelease")?;
+    let processor = fs::read_to_string("/proc/cpuinfo")?;
+    let processor = processor
+        .lines()
         .find_map(|line| line.strip_prefix("model name")?.split_once(": "))
-        .map_or(std::env::consts::ARCH.into(), |(_, model)| model.into())
-}
-
-/// The first line of what a tool says about its version; `None` where there is no such tool.
-fn version(tool: &mut Command) -> Option<String> {
-    let output = run(tool.arg("--version")).ok()?.stdout;
-    let output = String::from_utf8_lossy(&output);
-    output.lines().next().map(str::to_owned)
+        .map_or(std::env::consts::ARCH, |(_, model)| model);
+    println!("- Linux {}\n- {cores} cores of {processor}", kernel.trim());
+    let mut git = Command::new("git");
+    git.args(["describe", "--always", "--dirty"])
+        .current_dir(compile::root());
+    for (what, tool) in [
+        ("commit ", &mut git),
+        ("", Command::new("rustc").arg("--version")),
+        ("", compile::cc().arg("--version")),
+        ("", Command::new("valgrind").arg("--version")),
+    ] {
+        if let Ok(output) = run(tool) {
+            let output = String::from_utf8_lossy(&output.stdout);
+            println!("- {what}{}", output.lines().next().unwrap_or_default());
+        }
+    }
+    Ok(())
 }

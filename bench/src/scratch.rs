@@ -1,6 +1,8 @@
-//! What a benchmark needs while it runs, and leaves nothing of.
+//! Files and names of a run, all of which it removes.
 
+use std::cell::Cell;
 use std::ffi::CString;
+use std::mem::ManuallyDrop;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::{env, fs, process, ptr};
@@ -8,64 +10,77 @@ use std::{env, fs, process, ptr};
 use crate::Result;
 
 /// The project id that `comm.h` takes by default.
-const ID: libc::c_int = 0x6666;
-/// So many files with a key that is taken are bad luck no more.
-const TRIES: u32 = 100;
+const PROJECT: libc::c_int = 0x6666;
+const PREFIX: &str = "shmcomm-bench-";
+const OBJECTS: &str = "/dev/shm";
+/// ftok uses 24 bits of a file's identity, so another file may have the same key.
+const KEYS: u32 = 100;
 
-/// The directory that cargo built this program into.
-pub fn target() -> Result<PathBuf> {
-    let program = env::current_exe()?;
-    let target = program.ancestors().nth(2);
-    Ok(target.ok_or("not started from a target directory")?.into())
+/// A directory, a System V key, and names of POSIX objects. When it is dropped, it removes the
+/// directory, the segment of that key and the objects.
+pub struct Scratch {
+    directory: PathBuf,
+    next: Cell<u32>,
 }
 
-/// Where POSIX objects are.
-const OBJECTS: &str = "/dev/shm";
-
-/// A directory of a run's own, in it a file whose System V key is free, and names of POSIX objects.
-/// When it is dropped, the directory is gone, and so are the segment with that key and the objects.
-pub struct Scratch(PathBuf);
-
 impl Scratch {
-    /// For the benchmark of this name.
-    pub fn new(benchmark: &str) -> Result<Self> {
-        let all = target()?.join("bench-scratch").join(benchmark);
-        fs::create_dir_all(&all)?;
-        sweep(&all)?;
-        let scratch = Self(all.join(process::id().to_string()));
-        fs::create_dir(scratch.path())?;
-        scratch.make_key()?;
-        Ok(scratch)
+    /// Creates one, and removes what a killed run left.
+    pub fn new() -> Result<Self> {
+        // On a disk, since file: segments are measured in it; short, since sockets are named by it.
+        let parent = env::var_os("TMPDIR").map_or("/var/tmp".into(), PathBuf::from);
+        for directory in [&*parent, Path::new(OBJECTS)] {
+            sweep(directory, &parent)?;
+        }
+        let scratch = Self::within(parent.join(format!("{PREFIX}{}", process::id())), 0);
+        fs::create_dir(&scratch.directory)?;
+        let scratch = ManuallyDrop::into_inner(scratch);
+        for number in 0..KEYS {
+            let file = scratch.directory.join(number.to_string());
+            fs::write(&file, "")?;
+            if segment(&file)?.is_none() {
+                fs::rename(file, scratch.key_path())?;
+                return Ok(scratch);
+            }
+        }
+        Err("no System V key is free".into())
+    }
+
+    /// Another process's, which removes it; names count from `first`.
+    pub fn within(directory: PathBuf, first: u32) -> ManuallyDrop<Self> {
+        let next = Cell::new(first);
+        ManuallyDrop::new(Self { directory, next })
     }
 
     /// The directory.
-    pub fn path(&self) -> &Path {
-        &self.0
+    pub fn directory(&self) -> &Path {
+        &self.directory
     }
 
-    /// The file that makes the key.
+    /// The file that makes the System V key.
     pub fn key_path(&self) -> PathBuf {
-        self.0.join("key")
+        self.directory.join("key")
     }
 
-    /// A POSIX name; it and all that begin with it are this run's.
-    pub fn object(&self) -> String {
-        let benchmark = self.0.parent().and_then(Path::file_name);
-        let [benchmark, run] =
-            [benchmark, self.0.file_name()].map(|name| name.unwrap_or_default().to_string_lossy());
-        format!("/shmcomm-bench-{benchmark}-{run}-")
+    /// A prefix of POSIX names, all of which are this run's.
+    pub fn prefix(&self) -> String {
+        let name = self.directory.file_name().unwrap_or_default();
+        format!("{}-", name.display())
     }
 
-    /// ftok takes few bits of a file's identity, so another file may have the same.
-    fn make_key(&self) -> Result<()> {
-        for number in 0..TRIES {
-            let file = self.0.join(format!("key-{number}"));
-            fs::write(&file, "")?;
-            if segment(&file)?.is_none() {
-                return Ok(fs::rename(file, self.key_path())?);
+    /// A POSIX name without its slash, a new one each time.
+    pub fn name(&self) -> String {
+        let number = self.next.replace(self.next.get() + 1);
+        format!("{}{number}", self.prefix())
+    }
+
+    /// Removes the POSIX objects, which no process uses any more.
+    pub fn clear(&self) {
+        let prefix = self.prefix();
+        for entry in fs::read_dir(OBJECTS).into_iter().flatten().flatten() {
+            if entry.file_name().as_bytes().starts_with(prefix.as_bytes()) {
+                let _ = fs::remove_file(entry.path());
             }
         }
-        Err("no key is free".into())
     }
 }
 
@@ -75,22 +90,22 @@ impl Drop for Scratch {
             // SAFETY: takes no buffer.
             unsafe { libc::shmctl(id, libc::IPC_RMID, ptr::null_mut()) };
         }
-        let object = self.object();
-        for entry in fs::read_dir(OBJECTS).into_iter().flatten().flatten() {
-            if format!("/{}", entry.file_name().display()).starts_with(&object) {
-                let _ = fs::remove_file(entry.path());
-            }
-        }
-        let _ = fs::remove_dir_all(&self.0);
+        self.clear();
+        let _ = fs::remove_dir_all(&self.directory);
     }
 }
 
-/// Drops what runs left that were killed.
-fn sweep(all: &Path) -> Result<()> {
-    for entry in fs::read_dir(all)? {
-        let entry = entry?;
-        if !Path::new("/proc").join(entry.file_name()).exists() {
-            drop(Scratch(entry.path()));
+/// Drops the scratch of each exited process that has an entry in this directory.
+fn sweep(directory: &Path, parent: &Path) -> Result<()> {
+    for entry in fs::read_dir(directory)? {
+        let name = entry?.file_name().display().to_string();
+        let Some(pid) = name.strip_prefix(PREFIX) else {
+            continue;
+        };
+        let pid = pid.split('-').next().unwrap_or(pid);
+        if !Path::new("/proc").join(pid).exists() {
+            let stale = Scratch::within(parent.join(format!("{PREFIX}{pid}")), 0);
+            drop(ManuallyDrop::into_inner(stale));
         }
     }
     Ok(())
@@ -100,7 +115,7 @@ fn sweep(all: &Path) -> Result<()> {
 fn segment(file: &Path) -> Result<Option<libc::c_int>> {
     let path = CString::new(file.as_os_str().as_bytes())?;
     // SAFETY: the path ends with NUL.
-    let key = unsafe { libc::ftok(path.as_ptr(), ID) };
+    let key = unsafe { libc::ftok(path.as_ptr(), PROJECT) };
     if key == -1 {
         return Ok(None);
     }

@@ -1,4 +1,4 @@
-/* Boost's message queue, for the benchmark to load. */
+/* Boost's message queue, for the benchmark to load; an exception ends the process. */
 
 #include <boost/interprocess/ipc/message_queue.hpp>
 
@@ -6,35 +6,24 @@ using namespace boost::interprocess;
 
 extern "C" {
 
-void *bench_open(const char *name, size_t count, size_t size)
+void *bench_open(const char *name, size_t count, size_t size) noexcept
 {
-    try {
-        return new message_queue(open_or_create, name, count, size);
-    } catch (...) {
-        return nullptr;
-    }
+    return new message_queue(open_or_create, name, count, size);
 }
 
-int bench_send(void *queue, const void *message, size_t size)
+int bench_send(message_queue *queue, const void *message, size_t size) noexcept
 {
-    try {
-        static_cast<message_queue *>(queue)->send(message, size, 0);
-        return 0;
-    } catch (...) {
-        return -1;
-    }
+    queue->send(message, size, 0);
+    return 0;
 }
 
-int bench_receive(void *queue, void *message, size_t size)
+int bench_receive(message_queue *queue, void *message, size_t size) noexcept
 {
-    try {
-        message_queue::size_type received;
-        unsigned priority;
-        static_cast<message_queue *>(queue)->receive(message, size, received, priority);
-        return received == size ? 0 : -1;
-    } catch (...) {
-        return -1;
-    }
+    message_queue::size_type received;
+    unsigned priority;
+
+    queue->receive(message, size, received, priority);
+    return received == size ? 0 : -1;
 }
 
 }

@@ -2,94 +2,48 @@
 
 use std::env;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
-use std::time::Duration;
 
+use shmcomm_bench::scratch::Scratch;
 use shmcomm_bench::{Result, run};
 
 use crate::peers::SYSTEMS;
-use crate::place::Place;
-use crate::workload::{Answers, Until};
+use crate::workload::{Job, Until, Work, default_ring};
 
-/// Says in the environment of such a run what it does, and where the others' files are.
-const WORK: &str = "SHMCOMM_BENCH_WORK";
-const LIBRARY: &str = "SHMCOMM_BENCH_LIBRARY";
-const DIRECTORY: &str = "SHMCOMM_BENCH_DIRECTORY";
+/// Gives such a run the number of the system, that of the work, and the other run's directory.
+const COUNT: &str = "SHMCOMM_BENCH_COUNT";
 
-/// What a process does before and after its messages, and never else.
-const MARK: &str = "getppid(";
-const SMALL: usize = 64;
+/// The works whose calls are counted, and how many messages each exchanges.
+pub const WORKS: [(Work, u64); 3] = [
+    (Work::OneWay, 10_240),
+    (Work::Busy, 2000),
+    (Work::Asleep, 200),
+];
+/// Counts of each, the least of which holds: what else runs on the cores makes busy sides sleep, and
+/// never makes fewer calls.
 const COUNTS: usize = 2;
+/// The call that a process makes before and after its messages.
+const MARK: &str = "getppid(";
+const MESSAGE: usize = 64;
 
-/// What the processes do while their calls are counted.
-#[derive(Clone, Copy)]
-pub enum Work {
-    /// Messages in one direction.
-    OneWay,
-    /// Answers at once.
-    Busy,
-    /// Answers to one that sleeps.
-    Asleep,
-}
-
-/// All of them.
-pub const WORKS: [Work; 3] = [Work::OneWay, Work::Busy, Work::Asleep];
-
-impl Work {
-    fn messages(self) -> u64 {
-        match self {
-            Self::OneWay => 10_240,
-            Self::Busy => 2000,
-            Self::Asleep => 200,
-        }
-    }
-
-    fn done(self, place: &Place, system: usize) -> Result<()> {
-        let system = SYSTEMS.get(system).ok_or("no such system")?;
-        let until = Until::Messages(self.messages());
-        match self {
-            Self::OneWay => (system.one_way)(place, SMALL, until).map(drop),
-            // Each round trip is two messages.
-            Self::Busy | Self::Asleep => {
-                let until = Until::Messages(self.messages() / 2);
-                (system.round_trip)(place, self.answers(), until).map(drop)
-            }
-        }
-    }
-
-    fn answers(self) -> Answers {
-        match self {
-            Self::Asleep => Answers::After(Duration::from_millis(1)),
-            _ => Answers::AtOnce,
-        }
-    }
-}
-
-/// How many system calls both sides make for a message: the least of a few counts, since what else
-/// runs on the cores makes busy sides sleep, and never fewer calls.
-pub fn per_message(system: usize, work: Work, library: &Path, place: &Place) -> Result<f64> {
+/// The system calls that both sides make for a message.
+pub fn per_message(system: usize, work: usize, scratch: &Scratch) -> Result<f64> {
+    let log = scratch.directory().join("strace");
     let mut least = f64::INFINITY;
     for _ in 0..COUNTS {
-        let count = count(system, work, library, place);
-        place.clear();
-        least = least.min(count?);
+        let directory = scratch.directory().display();
+        run(Command::new("strace")
+            .args(["-f", "-qq", "-o"])
+            .arg(&log)
+            .arg(env::current_exe()?)
+            .env(COUNT, format!("{system} {work} {directory}"))
+            .stdout(Stdio::null()))?;
+        scratch.clear();
+        let calls = between_marks(&fs::read_to_string(&log)?) as f64;
+        least = least.min(calls / WORKS[work].1 as f64);
     }
     Ok(least)
-}
-
-fn count(system: usize, work: Work, library: &Path, place: &Place) -> Result<f64> {
-    let log = place.directory().join("strace");
-    run(Command::new("strace")
-        .args(["-f", "-qq", "-o"])
-        .arg(&log)
-        .arg(env::current_exe()?)
-        .env(WORK, format!("{system} {}", work as usize))
-        .env(LIBRARY, library)
-        .env(DIRECTORY, place.directory())
-        .stdout(Stdio::null()))?;
-    let calls = between_marks(&fs::read_to_string(log)?);
-    Ok(calls as f64 / work.messages() as f64)
 }
 
 /// The calls that processes made between their two marks.
@@ -115,20 +69,31 @@ fn between_marks(log: &str) -> usize {
 
 /// Does the work of a run under strace, if this is one.
 pub fn work_if_asked() -> Option<Result<()>> {
-    let work = env::var(WORK).ok()?;
-    let [library, directory] =
-        [LIBRARY, DIRECTORY].map(|name| env::var_os(name).map(PathBuf::from));
-    Some(work_as_asked(&work, &library?, directory?))
+    Some(work(&env::var(COUNT).ok()?))
 }
 
-fn work_as_asked(work: &str, library: &Path, directory: PathBuf) -> Result<()> {
-    let (system, work) = work.split_once(' ').ok_or("no work")?;
-    let (system, work): (usize, usize) = (system.parse()?, work.parse()?);
-    let place = Place::within(directory);
-    let load = SYSTEMS.get(system).ok_or("no such system")?.load;
-    load(library, place.directory())?;
-    let work = WORKS.get(work).ok_or("no such work")?;
-    work.done(&place, system)
+fn work(asked: &str) -> Result<()> {
+    let mut words = asked.splitn(3, ' ');
+    let mut word = || words.next().ok_or("no work");
+    let system = &SYSTEMS[word()?.parse::<usize>()?];
+    let (work, messages) = WORKS[word()?.parse::<usize>()?];
+    // Names that the other run does not use.
+    let scratch = Scratch::within(PathBuf::from(word()?), 1 << 30);
+    // A round trip is two messages.
+    let until = Until::Messages(if work == Work::OneWay {
+        messages
+    } else {
+        messages / 2
+    });
+    let ring = default_ring(MESSAGE);
+    (system.run)(&Job {
+        scratch: &scratch,
+        work,
+        message: MESSAGE,
+        ring,
+        until,
+    })
+    .map(drop)
 }
 
 #[cfg(test)]

@@ -1,194 +1,220 @@
-//! What is measured of every system.
+//! What is measured of every system: two processes, each on a core of its own, every byte written by
+//! one and read by the other.
 
 use std::any::Any;
+use std::cell::{RefCell, RefMut};
 use std::hint::{black_box, spin_loop};
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use shmcomm_bench::Result;
+use shmcomm_bench::distance::Lines;
+use shmcomm_bench::process::{Process, pair};
+use shmcomm_bench::scratch::Scratch;
+use shmcomm_bench::shared::Shared;
+use shmcomm_bench::table::Spread;
 
-use crate::link::{Link, Receiver, Sender};
-use crate::pair::Pair;
-use crate::place::Place;
-use crate::reference::{CacheLine, Flag, Futex};
+use crate::peer::{Message, Peer, Side};
 
-/// The sizes of one-way messages, in bytes.
-pub const SIZES: [usize; 6] = [8, 64, 1 << 10, 4 << 10, 64 << 10, 1 << 20];
-/// 64 bytes.
-const SMALL: usize = 8;
+/// What two processes do.
+#[derive(Clone, Copy, PartialEq)]
+pub enum Work {
+    /// Messages in one direction, as fast as they go: messages a second.
+    OneWay,
+    /// Answers at once, so that both are busy: nanoseconds, and their ratio to the raw round trip.
+    Busy,
+    /// Answers so late that the other side sleeps: the same, and the ratio to a bare futex.
+    Asleep,
+    /// Messages in one direction at a moderate rate: messages a second, and the processor time of
+    /// both sides in percent.
+    Paced,
+}
 
-/// Words that messages are filled with: a number, or one of these two.
-const START: u64 = u64::MAX - 1;
-const END: u64 = u64::MAX;
-/// What the reference sends for the last time.
-const STOP: u64 = u32::MAX as u64;
-
-/// Before anything is measured.
-const WARM_UP: Duration = Duration::from_millis(20);
-/// So many round trips, then as many of the reference.
-const BUSY_BLOCK: u64 = 200;
-const ASLEEP_BLOCK: u64 = 5;
-/// The first blocks are to warm up; no more than so many fit the pipe of results.
-const WARM_BLOCKS: usize = 5;
-const MOST_BLOCKS: usize = 2000;
-
-/// How long a workload goes on.
+/// How long it goes on.
 #[derive(Clone, Copy)]
 pub enum Until {
-    /// For this time.
     Time(Duration),
-    /// For this many messages, within which nothing but the exchange makes system calls.
+    /// Messages, during which only the exchange makes system calls.
     Messages(u64),
 }
 
-/// How two processes answer each other.
-#[derive(Clone, Copy, PartialEq)]
-pub enum Answers {
-    /// At once, so that both are busy.
-    AtOnce,
-    /// So late that the other one really sleeps.
-    After(Duration),
+/// A measurement of one system.
+pub struct Job<'a> {
+    pub scratch: &'a Scratch,
+    pub work: Work,
+    pub message: usize,
+    pub ring: usize,
+    pub until: Until,
 }
 
-impl Answers {
-    fn pause(self) -> Duration {
-        match self {
-            Self::AtOnce => Duration::ZERO,
-            Self::After(pause) => pause,
-        }
+/// Small messages have the ring that `shmc_channel_open` chooses by default.
+pub fn default_ring(message: usize) -> usize {
+    if message < 4096 { 1 << 20 } else { 8 << 20 }
+}
+
+/// Words of messages that are no numbers.
+const START: u64 = u64::MAX - 1;
+const END: u64 = u64::MAX;
+
+const WARM_UP: Duration = Duration::from_millis(20);
+/// Beyond the time that a waiting side spins.
+pub const PAUSE: Duration = Duration::from_micros(100);
+/// Of messages at a moderate rate.
+pub const PERIOD: Duration = Duration::from_micros(100);
+/// The first blocks of round trips are not counted.
+const WARM_BLOCKS: usize = 5;
+
+/// Measures a job.
+pub fn run<P: Peer<WORDS>, const WORDS: usize>(job: &Job) -> Result<Vec<f64>> {
+    match job.work {
+        Work::OneWay | Work::Paced => one_way::<P, WORDS>(job),
+        Work::Busy => round_trip::<P, WORDS>(job, 200, Duration::ZERO),
+        Work::Asleep => round_trip::<P, WORDS>(job, 5, PAUSE),
     }
 }
 
-/// A median round trip, and what it is to that of the reference.
-#[derive(Clone, Copy)]
-pub struct Latency {
-    pub nanoseconds: f64,
-    pub ratio: f64,
-}
+/// What the receiver reports to the sender; 0 until then.
+struct Received(AtomicU64);
 
-/// A link for each size of message.
-pub trait AllSizes:
-    Link<1> + Link<SMALL> + Link<128> + Link<512> + Link<8192> + Link<131_072> + 'static
-{
-}
-
-impl<L> AllSizes for L where
-    L: Link<1> + Link<SMALL> + Link<128> + Link<512> + Link<8192> + Link<131_072> + 'static
-{
-}
-
-/// Messages per second in one direction.
-pub fn one_way<L: AllSizes>(place: &Place, size: usize, until: Until) -> Result<f64> {
-    match size {
-        8 => one_way_of::<L, 1>(place, until),
-        64 => one_way_of::<L, SMALL>(place, until),
-        0x400 => one_way_of::<L, 128>(place, until),
-        0x1000 => one_way_of::<L, 512>(place, until),
-        0x10000 => one_way_of::<L, 8192>(place, until),
-        0x10_0000 => one_way_of::<L, 131_072>(place, until),
-        _ => Err(format!("no messages of {size} bytes").into()),
-    }
-}
-
-fn one_way_of<L: Link<WORDS>, const WORDS: usize>(place: &Place, until: Until) -> Result<f64> {
-    let link = L::new(place)?;
-    let done = Flag::new()?;
-    let pair = Pair::start(
-        || {
-            let sum = send_all(&mut link.sender()?, until, &done)?;
-            Ok(vec![sum])
-        },
-        || {
-            let (sum, count, time) = receive_all(&mut link.receiver()?, until)?;
-            done.set();
-            Ok(vec![sum, count, time])
-        },
-    )?;
-    let [sent, received] = pair.finish()?;
-    match (&sent[..], &received[..]) {
-        ([sent], [received, count, time]) if sent == received => {
-            Ok(*count as f64 / *time as f64 * 1e9)
+fn one_way<P: Peer<WORDS>, const WORDS: usize>(job: &Job) -> Result<Vec<f64>> {
+    let peer = RefCell::new(P::new(job.scratch, job.ring)?);
+    // SAFETY: zeros are an atomic.
+    let received: Shared<Received> = unsafe { Shared::zeroed()? };
+    let sender = || {
+        let mut peer = opened(&peer, Side::Sender)?;
+        let (sum, busy) = send_all(&mut *peer, job)?;
+        // Some systems lose what is on its way when its sender exits.
+        while received.0.load(Acquire) == 0 {
+            sleep(Duration::from_millis(1));
         }
-        _ => Err("what was received is not what was sent".into()),
-    }
-}
-
-/// Gives the sum of all words.
-fn send_all<const WORDS: usize>(
-    sender: &mut impl Sender<WORDS>,
-    until: Until,
-    done: &Flag,
-) -> Result<u64> {
-    // The clock is not looked at for each small message.
-    let batch = (8192 / WORDS as u64).clamp(1, 256);
-    let mut next = 1_u64;
-    let mut send_batch = |sender: &mut _| {
-        for _ in 0..batch {
-            Sender::send(sender, |message| message.fill(next))?;
-            next += 1;
+        peer.close();
+        match received.0.load(Relaxed) == sum {
+            true => Ok(vec![busy]),
+            false => Err("what was received is not what was sent".into()),
         }
-        Ok::<u64, shmcomm_bench::Error>(next)
     };
-    let start = Instant::now();
+    let receiver = || {
+        let mut peer = opened(&peer, Side::Receiver)?;
+        let (sum, rate, busy) = receive_all(&mut *peer, job)?;
+        received.0.store(sum, Release);
+        peer.close();
+        Ok(vec![rate, busy])
+    };
+    let [sent, mut results] = pair(sender, receiver)?;
+    results.splice(1..1, sent);
+    Ok(results)
+}
+
+fn opened<P: Peer<WORDS>, const WORDS: usize>(
+    peer: &RefCell<P>,
+    side: Side,
+) -> Result<RefMut<'_, P>> {
+    let mut peer = peer.borrow_mut();
+    peer.open(side)?;
+    Ok(peer)
+}
+
+/// Returns the sum of all words, and the processor time in percent.
+fn send_all<P: Peer<WORDS>, const WORDS: usize>(peer: &mut P, job: &Job) -> Result<(u64, f64)> {
+    let paced = job.work == Work::Paced;
+    // The clock is not read for each small message.
+    let batch = if paced {
+        1
+    } else {
+        (8192 / WORDS as u64).clamp(1, 256)
+    };
+    // SAFETY: takes no pointer; from now on sleeps end when they should.
+    unsafe { libc::prctl(libc::PR_SET_TIMERSLACK, 1) };
+    let mut next = Instant::now();
+    let mut send = |peer: &mut P, first: u64| {
+        if paced {
+            next += PERIOD;
+            sleep(next.saturating_duration_since(Instant::now()));
+        }
+        for number in first..first + batch {
+            peer.send(|message| message.fill(number))?;
+        }
+        Result::Ok(first + batch)
+    };
+    let (start, mut number) = (Instant::now(), 1);
     while start.elapsed() < WARM_UP {
-        send_batch(sender)?;
+        number = send(peer, number)?;
     }
-    let first = send_batch(sender)?;
-    sender.send(|message| message.fill(START))?;
-    mark(until);
-    let start = Instant::now();
-    let end = loop {
-        let next = send_batch(sender)?;
-        let over = match until {
-            Until::Time(time) => start.elapsed() >= time,
-            Until::Messages(count) => next - first >= count,
-        };
-        if over {
-            break next;
-        }
+    peer.send(|message| message.fill(START))?;
+    mark(job.until);
+    let (first, clock) = (number, Clock::start());
+    let over = |number| match job.until {
+        Until::Time(time) => clock.0.elapsed() >= time,
+        Until::Messages(count) => number - first >= count,
     };
-    sender.send(|message| message.fill(END))?;
-    mark(until);
-    // Some systems lose what is still on its way when its sender ends.
-    while !done.is_set() {
-        sleep(Duration::from_millis(1));
+    while !over(number) {
+        number = send(peer, number)?;
     }
-    Ok((first..end).fold(0_u64, |sum, word| {
-        sum.wrapping_add(word.wrapping_mul(WORDS as u64))
-    }))
+    let (_, busy) = clock.stop();
+    peer.send(|message| message.fill(END))?;
+    mark(job.until);
+    let words = |number: u64| number.wrapping_mul(WORDS as u64);
+    Ok(((first..number).map(words).fold(0, u64::wrapping_add), busy))
 }
 
-/// Gives the sum of all words, the number of messages, and the nanoseconds they took.
-fn receive_all<const WORDS: usize>(
-    receiver: &mut impl Receiver<WORDS>,
-    until: Until,
-) -> Result<(u64, u64, u64)> {
-    let (mut total, mut count, mut start) = (0_u64, 0, Instant::now());
+/// Returns the sum of all words, messages a second, and the processor time in percent.
+fn receive_all<P: Peer<WORDS>, const WORDS: usize>(
+    peer: &mut P,
+    job: &Job,
+) -> Result<(u64, f64, f64)> {
+    let (mut total, mut count, mut clock) = (0_u64, 0_u64, Clock::start());
     loop {
-        let (word, sum) = receiver.receive(read)?;
-        if word >= START {
-            mark(until);
-            if word == END {
-                return Ok((total, count, start.elapsed().as_nanos() as u64));
-            }
-            (total, count, start) = (0, 0, Instant::now());
+        let (word, sum) = peer.receive(read)?;
+        if word < START {
+            total = total.wrapping_add(sum);
+            count += 1;
             continue;
         }
-        total = total.wrapping_add(sum);
-        count += 1;
+        mark(job.until);
+        if word == END {
+            let (seconds, busy) = clock.stop();
+            return Ok((total, count as f64 / seconds, busy));
+        }
+        (total, count, clock) = (0, 0, Clock::start());
+    }
+}
+
+/// Time, and processor time of this process.
+struct Clock(Instant, libc::timespec);
+
+impl Clock {
+    fn start() -> Self {
+        let mut busy = libc::timespec {
+            tv_sec: 0,
+            tv_nsec: 0,
+        };
+        // SAFETY: room for a time.
+        unsafe { libc::clock_gettime(libc::CLOCK_PROCESS_CPUTIME_ID, &mut busy) };
+        Self(Instant::now(), busy)
+    }
+
+    /// Seconds, and the part of them that the process was busy in percent.
+    fn stop(&self) -> (f64, f64) {
+        let Self(end, busy) = Self::start();
+        let seconds = (end - self.0).as_secs_f64();
+        let nanoseconds = (busy.tv_nsec - self.1.tv_nsec) as f64;
+        let busy = (busy.tv_sec - self.1.tv_sec) as f64 + nanoseconds / 1e9;
+        (seconds, 100.0 * busy / seconds)
     }
 }
 
 /// The last word of a message, and the sum of all.
 #[inline]
-fn read<const WORDS: usize>(message: &[u64; WORDS]) -> (u64, u64) {
+fn read<const WORDS: usize>(message: &Message<WORDS>) -> (u64, u64) {
     let sum = message
         .iter()
         .fold(0_u64, |sum, &word| sum.wrapping_add(word));
     (message[WORDS - 1], sum)
 }
 
-/// A system call that nobody else makes, where they are counted.
+/// A system call that no system makes, where calls are counted.
 fn mark(until: Until) {
     if let Until::Messages(_) = until {
         // SAFETY: takes nothing.
@@ -196,216 +222,173 @@ fn mark(until: Until) {
     }
 }
 
-/// Both ends that a process has.
-struct Ends<S, R> {
-    sender: S,
-    receiver: R,
+/// Both ends that a process has, and the reference in the same two processes.
+struct Ends<'a, P, const WORDS: usize> {
+    sender: RefMut<'a, P>,
+    receiver: RefMut<'a, P>,
+    lines: &'a Lines,
+    pause: Duration,
 }
 
-/// The time of a 64 byte message and its answer, beside that of the reference in the same second.
-pub fn round_trip<L: AllSizes>(place: &Place, answers: Answers, until: Until) -> Result<Latency> {
-    match answers {
-        Answers::AtOnce => round_trip_by::<L, CacheLine>(place, answers, until),
-        Answers::After(_) => round_trip_by::<L, Futex>(place, answers, until),
-    }
-}
-
-fn round_trip_by<L: AllSizes, Reference: Link<1>>(
-    place: &Place,
-    answers: Answers,
-    until: Until,
-) -> Result<Latency> {
-    let links: [L; 2] = [Link::<SMALL>::new(place)?, Link::<SMALL>::new(place)?];
-    let references = [Reference::new(place)?, Reference::new(place)?];
-    let block = match answers {
-        Answers::AtOnce => BUSY_BLOCK,
-        Answers::After(_) => ASLEEP_BLOCK,
-    };
-    let pause = answers.pause();
-    let side = |first: usize| {
-        let second = 1 - first;
-        // Links are opened in the same order by both, since some wait for the other end.
-        let (sender, receiver): (_, _);
-        if first == 0 {
-            sender = Link::<SMALL>::sender(&links[0])?;
-            receiver = Link::<SMALL>::receiver(&links[1])?;
-        } else {
-            receiver = Link::<SMALL>::receiver(&links[0])?;
-            sender = Link::<SMALL>::sender(&links[1])?;
-        }
-        let reference = Ends {
-            sender: references[first].sender()?,
-            receiver: references[second].receiver()?,
+/// Round trips in blocks, each after a block of the reference's.
+fn round_trip<P: Peer<WORDS>, const WORDS: usize>(
+    job: &Job,
+    block: u64,
+    pause: Duration,
+) -> Result<Vec<f64>> {
+    let new = || Ok::<_, shmcomm_bench::Error>(RefCell::new(P::new(job.scratch, job.ring)?));
+    let (there, back, lines) = (new()?, new()?, Lines::new()?);
+    let asker = || {
+        let sender = opened(&there, Side::Sender)?;
+        let receiver = opened(&back, Side::Receiver)?;
+        let mut ends: Ends<P, WORDS> = Ends {
+            sender,
+            receiver,
+            lines: &lines,
+            pause,
         };
-        Ok::<_, shmcomm_bench::Error>((Ends { sender, receiver }, reference))
+        let results = ends.ask_all(job.until, block);
+        ends.sender.close();
+        ends.receiver.close();
+        results
     };
-    let pair = Pair::start(
-        || {
-            let (mut ends, mut reference) = side(0)?;
-            match until {
-                Until::Time(time) => ask_by_turns(&mut ends, &mut reference, block, pause, time),
-                Until::Messages(count) => ask_counted(&mut ends, count, pause, until),
-            }
-        },
-        || {
-            let (mut ends, mut reference) = side(1)?;
-            match until {
-                Until::Time(_) => answer_by_turns(&mut ends, &mut reference, block, pause)?,
-                Until::Messages(count) => answer_counted(&mut ends, count, pause, until)?,
-            }
-            Ok(Vec::new())
-        },
-    )?;
-    let [times, _] = pair.finish()?;
-    Ok(latency(&times, block))
+    let answerer = || {
+        let receiver = opened(&there, Side::Receiver)?;
+        let sender = opened(&back, Side::Sender)?;
+        let mut ends: Ends<P, WORDS> = Ends {
+            sender,
+            receiver,
+            lines: &lines,
+            pause,
+        };
+        ends.answer_all(job.until, block)?;
+        ends.sender.close();
+        ends.receiver.close();
+        Ok(Vec::new())
+    };
+    let [results, _] = pair(asker, answerer)?;
+    Ok(results)
 }
 
-fn latency(times: &[u64], block: u64) -> Latency {
-    let (pairs, _) = times.as_chunks::<2>();
-    let median = |of: fn(&[u64; 2]) -> f64| {
-        let mut values: Vec<f64> = pairs.iter().skip(WARM_BLOCKS).map(of).collect();
-        values.sort_by(f64::total_cmp);
-        values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
-    };
-    Latency {
-        nanoseconds: median(|[_, time]| *time as f64) / block as f64,
-        ratio: median(|[reference, time]| *time as f64 / *reference as f64),
+impl<P: Peer<WORDS>, const WORDS: usize> Ends<'_, P, WORDS> {
+    /// Returns the median time, and the median ratio to the reference.
+    fn ask_all(&mut self, until: Until, block: u64) -> Result<Vec<f64>> {
+        let (mut times, mut ratios) = (Vec::new(), Vec::new());
+        let time = match until {
+            Until::Time(time) => time,
+            Until::Messages(count) => {
+                self.ask(count / 4 + 1)?;
+                mark(until);
+                self.ask(count)?;
+                mark(until);
+                self.lines.ask(Lines::STOP, false);
+                return Ok(Vec::new());
+            }
+        };
+        let start = Instant::now();
+        while start.elapsed() < time || times.len() <= WARM_BLOCKS {
+            let before = times.len() as u64 * block;
+            let reference = timed(block, self.pause, |word| {
+                self.lines
+                    .ask((before + word) as u32, !self.pause.is_zero());
+                Ok(())
+            })?;
+            let time = self.ask(block)?;
+            times.push(time);
+            ratios.push(time / reference);
+        }
+        self.lines.ask(Lines::STOP, true);
+        let median = |values: &[f64]| Spread::of(&values[WARM_BLOCKS..]).median();
+        Ok(vec![median(&times), median(&ratios)])
     }
-}
 
-/// Gives the time of each block of the reference, and of the block that followed.
-fn ask_by_turns(
-    ends: &mut Ends<impl Sender<SMALL>, impl Receiver<SMALL>>,
-    reference: &mut Ends<impl Sender<1>, impl Receiver<1>>,
-    block: u64,
-    pause: Duration,
-    time: Duration,
-) -> Result<Vec<u64>> {
-    let mut times = Vec::new();
-    let start = Instant::now();
-    while start.elapsed() < time || times.len() / 2 <= WARM_BLOCKS {
-        times.push(ask(reference, block, pause)?);
-        times.push(ask(ends, block, pause)?);
-        if times.len() / 2 == MOST_BLOCKS {
-            break;
+    fn answer_all(&mut self, until: Until, block: u64) -> Result<()> {
+        if let Until::Messages(count) = until {
+            self.answer(count / 4 + 1)?;
+            mark(until);
+            self.answer(count)?;
+            mark(until);
+            // Some systems lose what is on its way when its sender exits.
+            while self.lines.asked(0, false) != Lines::STOP {}
+            return Ok(());
+        }
+        let mut last = 0;
+        loop {
+            for _ in 0..block {
+                last = self.lines.asked(last, !self.pause.is_zero());
+                if last == Lines::STOP {
+                    return Ok(());
+                }
+                wait(self.pause);
+                self.lines.answer(last, !self.pause.is_zero());
+            }
+            self.answer(block)?;
         }
     }
-    reference.sender.send(|message| message.fill(STOP))?;
-    Ok(times)
-}
 
-fn answer_by_turns(
-    ends: &mut Ends<impl Sender<SMALL>, impl Receiver<SMALL>>,
-    reference: &mut Ends<impl Sender<1>, impl Receiver<1>>,
-    block: u64,
-    pause: Duration,
-) -> Result<()> {
-    while answer(reference, block, pause)? {
-        answer(ends, block, pause)?;
+    /// The nanoseconds of a round trip.
+    fn ask(&mut self, times: u64) -> Result<f64> {
+        timed(times, self.pause, |word| {
+            self.sender.send(|message| message.fill(word))?;
+            match self.receiver.receive(read)? == (word, word * WORDS as u64) {
+                true => Ok(()),
+                false => Err("a wrong answer".into()),
+            }
+        })
     }
-    Ok(())
+
+    fn answer(&mut self, times: u64) -> Result<()> {
+        for _ in 0..times {
+            let (word, sum) = self.receiver.receive(read)?;
+            black_box(sum);
+            wait(self.pause);
+            self.sender.send(|message| message.fill(word))?;
+        }
+        Ok(())
+    }
 }
 
-fn ask_counted(
-    ends: &mut Ends<impl Sender<SMALL>, impl Receiver<SMALL>>,
-    count: u64,
-    pause: Duration,
-    until: Until,
-) -> Result<Vec<u64>> {
-    ask(ends, warm_up(count), pause)?;
-    mark(until);
-    ask(ends, count, pause)?;
-    mark(until);
-    Ok(Vec::new())
-}
-
-fn answer_counted(
-    ends: &mut Ends<impl Sender<SMALL>, impl Receiver<SMALL>>,
-    count: u64,
-    pause: Duration,
-    until: Until,
-) -> Result<()> {
-    answer(ends, warm_up(count), pause)?;
-    mark(until);
-    answer(ends, count, pause)?;
-    mark(until);
-    Ok(())
-}
-
-/// For a count of round trips.
-fn warm_up(count: u64) -> u64 {
-    count / 4 + 1
-}
-
-/// The nanoseconds that so many round trips take, without the pauses.
-fn ask<const WORDS: usize>(
-    ends: &mut Ends<impl Sender<WORDS>, impl Receiver<WORDS>>,
-    times: u64,
-    pause: Duration,
-) -> Result<u64> {
+/// The nanoseconds of each of some round trips, without the pauses of both sides.
+fn timed(times: u64, pause: Duration, mut ask: impl FnMut(u64) -> Result<()>) -> Result<f64> {
     let start = Instant::now();
     for word in 1..=times {
         wait(pause);
-        ends.sender.send(|message| message.fill(word))?;
-        if ends.receiver.receive(read)? != (word, word * WORDS as u64) {
-            return Err("a wrong answer".into());
-        }
+        ask(word)?;
     }
-    let pauses = 2 * times * pause.as_nanos() as u64;
-    Ok((start.elapsed().as_nanos() as u64).saturating_sub(pauses))
-}
-
-/// Whether that was not yet the end.
-fn answer<const WORDS: usize>(
-    ends: &mut Ends<impl Sender<WORDS>, impl Receiver<WORDS>>,
-    times: u64,
-    pause: Duration,
-) -> Result<bool> {
-    for _ in 0..times {
-        let (word, sum) = ends.receiver.receive(read)?;
-        if word == STOP {
-            return Ok(false);
-        }
-        black_box(sum);
-        wait(pause);
-        ends.sender.send(|message| message.fill(word))?;
-    }
-    Ok(true)
+    let each = start.elapsed().as_nanos() as f64 / times as f64;
+    Ok((each - 2.0 * pause.as_nanos() as f64).max(0.0))
 }
 
 /// Without a system call, so that the core does not fall asleep.
 fn wait(pause: Duration) {
-    if pause.is_zero() {
-        return;
-    }
     let start = Instant::now();
-    while start.elapsed() < pause {
+    while !pause.is_zero() && start.elapsed() < pause {
         spin_loop();
     }
 }
 
 /// Two processes that wait for each other's messages until this is dropped.
 pub struct Idle {
-    pub pair: Pair,
-    _links: Box<dyn Any>,
+    pub processes: [Process; 2],
+    _peers: Box<dyn Any>,
 }
 
 /// Starts them.
-pub fn idle<L: AllSizes>(place: &Place) -> Result<Idle> {
-    let links: Box<[L; 2]> = Box::new([Link::<SMALL>::new(place)?, Link::<SMALL>::new(place)?]);
-    let pair = Pair::start(
-        || {
-            let _sender = Link::<SMALL>::sender(&links[0])?;
-            Link::<SMALL>::receiver(&links[1])?.receive(|_| Vec::new())
-        },
-        || {
-            let mut receiver = Link::<SMALL>::receiver(&links[0])?;
-            let _sender = Link::<SMALL>::sender(&links[1])?;
-            receiver.receive(|_| Vec::new())
-        },
-    )?;
+pub fn idle<P: Peer<WORDS> + 'static, const WORDS: usize>(scratch: &Scratch) -> Result<Idle> {
+    let new = || Ok::<_, shmcomm_bench::Error>(RefCell::new(P::new(scratch, 1 << 20)?));
+    let peers = Box::new([new()?, new()?]);
+    let first = || {
+        let _sender = opened(&peers[0], Side::Sender)?;
+        opened(&peers[1], Side::Receiver)?.receive(|_| Vec::new())
+    };
+    let second = || {
+        let mut receiver = opened(&peers[0], Side::Receiver)?;
+        let _sender = opened(&peers[1], Side::Sender)?;
+        receiver.receive(|_| Vec::new())
+    };
+    let processes = [Process::start(0, first)?, Process::start(1, second)?];
     Ok(Idle {
-        pair,
-        _links: links,
+        processes,
+        _peers: peers,
     })
 }

@@ -16,7 +16,7 @@ use crate::sys;
 const CHECK_MS: c_int = 50;
 
 /// Number of looks before a waiter sleeps, about 2 µs. Two processes that take turns then need 0.4 times
-/// the time of a robust pthread mutex, without the looks 1.6 times (`bench --bin mutex`).
+/// the time of a robust pthread mutex, without the looks 1.6 times (`shmcomm-bench locks`).
 const SPINS: u32 = 100;
 
 /// A word of shared memory, and the world of the thread that uses it.

@@ -1,6 +1,8 @@
 //! The crate iceoryx2: publish and subscribe, in place.
 
+use std::any::Any;
 use std::hint::spin_loop;
+use std::thread::sleep;
 use std::time::Duration;
 
 use iceoryx2::config::Config;
@@ -9,78 +11,88 @@ use iceoryx2::port::notifier::Notifier;
 use iceoryx2::port::publisher::Publisher;
 use iceoryx2::port::subscriber::Subscriber;
 use iceoryx2::prelude::*;
-use iceoryx2::service::port_factory::{event, publish_subscribe};
 use shmcomm_bench::Result;
+use shmcomm_bench::scratch::Scratch;
 
-use crate::link::{self, Link, Message, slots};
-use crate::place::Place;
-
-/// Waits by polling, or by its events.
-pub struct Service<const POLLS: bool> {
-    name: String,
-    prefix: String,
-    directory: String,
-}
-
-/// By polling.
-pub type Polling = Service<true>;
-/// By events; where there is no room, by polling all the same.
-pub type Blocking = Service<false>;
+use crate::peer::{Message, Peer, Side};
 
 type Ipc = ipc::Service;
 /// More slots make it no faster.
-const MOST_SLOTS: usize = 1024;
+const MAX_SLOTS: usize = 1024;
 
-struct Factories<const WORDS: usize> {
-    messages: publish_subscribe::PortFactory<Ipc, Message<WORDS>, ()>,
-    events: event::PortFactory<Ipc>,
-    _node: Node<Ipc>,
+/// Waits by polling, or by its events; where there is no room, by polling all the same.
+pub struct Service<const POLLS: bool, const WORDS: usize> {
+    names: [String; 3],
+    slots: usize,
+    publisher: Option<Publisher<Ipc, Message<WORDS>, ()>>,
+    subscriber: Option<Subscriber<Ipc, Message<WORDS>, ()>>,
+    notifier: Option<Notifier<Ipc>>,
+    listener: Option<Listener<Ipc>>,
+    /// Node and factories, without which other processes take the ports for those of a dead node.
+    factories: Option<Box<dyn Any>>,
 }
 
-impl<const POLLS: bool> Service<POLLS> {
-    fn open<const WORDS: usize>(&self) -> Result<Factories<WORDS>> {
+impl<const POLLS: bool, const WORDS: usize> Peer<WORDS> for Service<POLLS, WORDS> {
+    fn new(scratch: &Scratch, ring: usize) -> Result<Self> {
+        let directory = scratch.directory().join("iceoryx2").display().to_string();
+        Ok(Self {
+            names: [scratch.name(), scratch.prefix(), directory],
+            slots: (ring / (8 * WORDS)).min(MAX_SLOTS),
+            publisher: None,
+            subscriber: None,
+            notifier: None,
+            listener: None,
+            factories: None,
+        })
+    }
+    fn open(&mut self, side: Side) -> Result<()> {
+        let [name, prefix, directory] = &self.names;
         set_log_level(LogLevel::Fatal);
         let mut config = Config::default();
-        config.global.prefix = FileName::new(self.prefix.as_bytes())?;
+        config.global.prefix = FileName::new(prefix.as_bytes())?;
         config
             .global
-            .set_root_path(&Path::new(self.directory.as_bytes())?);
+            .set_root_path(&Path::new(directory.as_bytes())?);
         let node = NodeBuilder::new().config(&config).create::<Ipc>()?;
-        let name = ServiceName::new(&self.name)?;
-        let slots = slots(size_of::<Message<WORDS>>()).min(MOST_SLOTS);
+        let name = ServiceName::new(name)?;
         let messages = node
             .service_builder(&name)
             .publish_subscribe::<Message<WORDS>>()
             .enable_safe_overflow(false)
-            .subscriber_max_buffer_size(slots)
+            .subscriber_max_buffer_size(self.slots)
             .max_publishers(1)
             .max_subscribers(1)
             .open_or_create()?;
         let events = node.service_builder(&name).event().open_or_create()?;
-        Ok(Factories {
-            messages,
-            events,
-            _node: node,
-        })
+        if side == Side::Receiver {
+            if !POLLS {
+                self.listener = Some(events.listener_builder().create()?);
+            }
+            self.subscriber = Some(messages.subscriber_builder().create()?);
+            self.factories = Some(Box::new((messages, events, node)));
+            return Ok(());
+        }
+        let publisher = messages.publisher_builder();
+        let publisher = publisher.backpressure_strategy(BackpressureStrategy::RetryUntilDelivered);
+        self.publisher = Some(publisher.create()?);
+        if !POLLS {
+            self.notifier = Some(events.notifier_builder().create()?);
+        }
+        // What is sent before there is a subscriber is lost.
+        while messages.dynamic_config().number_of_subscribers() == 0 {
+            sleep(Duration::from_millis(1));
+        }
+        self.factories = Some(Box::new((messages, events, node)));
+        Ok(())
     }
-}
-
-struct SenderEnd<const WORDS: usize> {
-    publisher: Publisher<Ipc, Message<WORDS>, ()>,
-    notifier: Option<Notifier<Ipc>>,
-    _factories: Factories<WORDS>,
-}
-
-struct ReceiverEnd<const WORDS: usize> {
-    subscriber: Subscriber<Ipc, Message<WORDS>, ()>,
-    listener: Option<Listener<Ipc>>,
-    _factories: Factories<WORDS>,
-}
-
-impl<const WORDS: usize> link::Sender<WORDS> for SenderEnd<WORDS> {
+    fn close(&mut self) {
+        (self.publisher, self.subscriber) = (None, None);
+        (self.notifier, self.listener) = (None, None);
+        self.factories = None;
+    }
     #[inline]
     fn send(&mut self, write: impl FnOnce(&mut Message<WORDS>)) -> Result<()> {
-        let mut sample = self.publisher.loan_uninit()?;
+        let mut sample = self.publisher.as_ref().ok_or("not open")?.loan_uninit()?;
         // SAFETY: words of any value are words, and `write` writes all of them.
         write(unsafe { &mut *sample.payload_mut().as_mut_ptr() });
         // SAFETY: written.
@@ -90,13 +102,11 @@ impl<const WORDS: usize> link::Sender<WORDS> for SenderEnd<WORDS> {
         }
         Ok(())
     }
-}
-
-impl<const WORDS: usize> link::Receiver<WORDS> for ReceiverEnd<WORDS> {
     #[inline]
     fn receive<T>(&mut self, read: impl FnOnce(&Message<WORDS>) -> T) -> Result<T> {
+        let subscriber = self.subscriber.as_ref().ok_or("not open")?;
         loop {
-            if let Some(sample) = self.subscriber.receive()? {
+            if let Some(sample) = subscriber.receive()? {
                 return Ok(read(sample.payload()));
             }
             match &self.listener {
@@ -104,49 +114,5 @@ impl<const WORDS: usize> link::Receiver<WORDS> for ReceiverEnd<WORDS> {
                 None => spin_loop(),
             }
         }
-    }
-}
-
-impl<const WORDS: usize, const POLLS: bool> Link<WORDS> for Service<POLLS> {
-    fn new(place: &Place) -> Result<Self> {
-        Ok(Self {
-            name: place.name(),
-            prefix: place.prefix(),
-            directory: place.directory().join("iceoryx2").display().to_string(),
-        })
-    }
-    fn sender(&self) -> Result<impl link::Sender<WORDS>> {
-        let factories = self.open::<WORDS>()?;
-        let publisher = factories
-            .messages
-            .publisher_builder()
-            .backpressure_strategy(BackpressureStrategy::RetryUntilDelivered)
-            .create()?;
-        let notifier = match POLLS {
-            true => None,
-            false => Some(factories.events.notifier_builder().create()?),
-        };
-        // What is sent before there is a subscriber is lost.
-        while factories.messages.dynamic_config().number_of_subscribers() == 0 {
-            std::thread::sleep(Duration::from_millis(1));
-        }
-        Ok(SenderEnd {
-            publisher,
-            notifier,
-            _factories: factories,
-        })
-    }
-    fn receiver(&self) -> Result<impl link::Receiver<WORDS>> {
-        let factories = self.open::<WORDS>()?;
-        let listener = match POLLS {
-            true => None,
-            false => Some(factories.events.listener_builder().create()?),
-        };
-        let subscriber = factories.messages.subscriber_builder().create()?;
-        Ok(ReceiverEnd {
-            subscriber,
-            listener,
-            _factories: factories,
-        })
     }
 }

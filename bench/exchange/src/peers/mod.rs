@@ -1,106 +1,91 @@
 //! The systems that are compared.
 
-pub mod boost;
-pub mod channel;
-pub mod descriptors;
-pub mod iceoryx2;
-pub mod posix_queue;
-pub mod shmem_ipc;
-pub mod system_v;
-pub mod zeromq;
-
-use std::path::Path;
+mod boost;
+mod channel;
+mod iceoryx2;
+mod kernel;
+mod memory;
+mod shmem_ipc;
+mod zeromq;
 
 use shmcomm_bench::Result;
+use shmcomm_bench::scratch::Scratch;
 
-use crate::place::Place;
-use crate::workload::{AllSizes, Answers, Idle, Latency, Until, idle, one_way, round_trip};
-
-/// What a system does while it waits.
-#[derive(Clone, Copy, PartialEq)]
-pub enum Waits {
-    /// It sleeps.
-    Sleeping,
-    /// It spins for a moment, then sleeps.
-    SpinningFirst,
-    /// It looks again and again.
-    Polling,
-}
-
-impl Waits {
-    /// In the table.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Sleeping => "block",
-            Self::SpinningFirst => "spin, block",
-            Self::Polling => "poll",
-        }
-    }
-}
+use crate::peer::{Copied, Peer};
+use crate::workload::{Idle, Job, idle, run};
 
 /// A system, and what can be measured of it.
 pub struct System {
     pub name: &'static str,
-    pub waits: Waits,
-    pub one_way: fn(&Place, usize, Until) -> Result<f64>,
-    pub round_trip: fn(&Place, Answers, Until) -> Result<Latency>,
-    pub idle: fn(&Place) -> Result<Idle>,
-    /// Loads what it needs: from the library that was built, or into the directory.
-    pub load: fn(library: &Path, directory: &Path) -> Result<()>,
+    /// What lies between the two ends.
+    pub ring: &'static str,
+    /// Whether it looks again and again while it waits, and never sleeps.
+    pub polls: bool,
+    /// Fails if it is not installed.
+    pub try_new: fn(&Scratch) -> Result<()>,
+    /// Measures a job.
+    pub run: fn(&Job) -> Result<Vec<f64>>,
+    /// Starts two processes that wait for each other.
+    pub idle: fn(&Scratch) -> Result<Idle>,
 }
 
-impl System {
-    const fn new<L: AllSizes>(name: &'static str, waits: Waits) -> Self {
-        Self {
-            name,
-            waits,
-            one_way: one_way::<L>,
-            round_trip: round_trip::<L>,
-            idle: idle::<L>,
-            load: |_, _| Ok(()),
+/// A system of this peer, for each size of message.
+macro_rules! system {
+    ($name:expr, $ring:expr, $polls:expr, $words:ident => $peer:ty) => {{
+        fn words<const $words: usize>(job: &Job) -> Result<Vec<f64>> {
+            run::<$peer, $words>(job)
         }
-    }
-
-    const fn ours<L: AllSizes>(name: &'static str) -> Self {
-        Self {
-            load: |library, _| channel::load(library),
-            ..Self::new::<L>(name, Waits::SpinningFirst)
+        const $words: usize = 8;
+        System {
+            name: $name,
+            ring: $ring,
+            polls: $polls,
+            try_new: |scratch| <$peer as Peer<$words>>::new(scratch, 1 << 20).map(drop),
+            run: |job| match job.message {
+                8 => words::<1>(job),
+                64 => words::<8>(job),
+                0x100 => words::<32>(job),
+                0x400 => words::<128>(job),
+                0x1000 => words::<512>(job),
+                0x4000 => words::<2048>(job),
+                0x1_0000 => words::<8192>(job),
+                0x10_0000 => words::<131_072>(job),
+                size => Err(format!("no messages of {size} bytes").into()),
+            },
+            idle: idle::<$peer, $words>,
         }
-    }
+    }};
 }
 
-/// Names that targets refer to.
+/// See [`default_ring`](crate::workload::default_ring).
+const RING: &str = "1 MiB, 8 MiB from 4 KiB";
+const SOCKET: &str = "the kernel's buffer, 208 KiB";
+
+/// Names that derived rows refer to.
 pub const IN_PLACE: &str = "**shmcomm**, in place";
-pub const COPYING: &str = "**shmcomm**, copying";
 pub const PIPE: &str = "pipe";
 
 /// All of them, ours first.
 pub const SYSTEMS: &[System] = &[
-    System::ours::<channel::InPlace>(IN_PLACE),
-    System::ours::<channel::Copying>(COPYING),
-    System::ours::<channel::Shared>("**shmcomm**, shared, in place"),
-    System::ours::<channel::Rust>("**shmcomm**, in place, from Rust"),
-    System::new::<descriptors::Pipe>(PIPE, Waits::Sleeping),
-    System::new::<descriptors::Stream>("Unix stream", Waits::Sleeping),
-    System::new::<descriptors::SeqPacket>("Unix seqpacket", Waits::Sleeping),
-    System::new::<system_v::Queue>("System V queue", Waits::Sleeping),
-    System::new::<posix_queue::Queue>("POSIX queue", Waits::Sleeping),
-    System::new::<system_v::Textbook>("System V memory, semaphores", Waits::Sleeping),
-    System::new::<iceoryx2::Polling>("iceoryx2", Waits::Polling),
-    System::new::<iceoryx2::Blocking>("iceoryx2, events", Waits::Sleeping),
-    System::new::<shmem_ipc::Polling>("shmem-ipc", Waits::Polling),
-    System::new::<shmem_ipc::Blocking>("shmem-ipc, eventfd", Waits::Sleeping),
-    System {
-        load: |_, directory| boost::load(directory),
-        ..System::new::<boost::Queue>("Boost message_queue", Waits::Sleeping)
-    },
-    System {
-        load: |_, _| zeromq::load(),
-        ..System::new::<zeromq::Pair>("ZeroMQ PAIR", Waits::Sleeping)
-    },
+    system!(IN_PLACE, RING, false, W => channel::InPlace<false>),
+    system!("**shmcomm**, copying", RING, false, W => Copied<channel::Copying, W>),
+    system!("**shmcomm**, shared, in place", RING, false, W => channel::InPlace<true>),
+    system!("**shmcomm**, in place, from Rust", RING, false, W => channel::Rust),
+    system!(MEMCPY, RING, true, W => Copied<memory::Memcpy, W>),
+    system!(PIPE, "64 KiB", false, W => Copied<kernel::Pipe, W>),
+    system!("Unix stream", SOCKET, false, W => Copied<kernel::Stream, W>),
+    system!("Unix seqpacket", SOCKET, false, W => Copied<kernel::SeqPacket, W>),
+    system!("System V queue", "16 KiB", false, W => Copied<kernel::SystemV, W>),
+    system!("POSIX queue", "1 or 8 MiB, or 10 messages", false, W => Copied<kernel::Posix, W>),
+    system!("System V memory, semaphores", "1 message", false, W => memory::Textbook),
+    system!("iceoryx2, polling", ICEORYX, true, W => iceoryx2::Service<true, W>),
+    system!("iceoryx2, events", ICEORYX, false, W => iceoryx2::Service<false, W>),
+    system!("shmem-ipc, polling", RING, true, W => shmem_ipc::Ring<true, W>),
+    system!("shmem-ipc, eventfd", RING, false, W => shmem_ipc::Ring<false, W>),
+    system!("Boost message_queue", RING, false, W => Copied<boost::Queue, W>),
+    system!("ZeroMQ PAIR", "1000 messages a side", false, W => Copied<zeromq::Pair, W>),
 ];
 
-/// Whether it is one of ours.
-pub fn is_ours(system: &System) -> bool {
-    system.name.starts_with("**")
-}
+/// The least that a copying channel does; it is no peer.
+pub const MEMCPY: &str = "`memcpy` twice, polling";
+const ICEORYX: &str = "1 or 8 MiB, at most 1024 messages";

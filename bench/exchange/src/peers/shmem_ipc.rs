@@ -4,114 +4,98 @@ use std::fs::File;
 use std::hint::spin_loop;
 
 use shmcomm_bench::Result;
-use shmem_ipc::sharedring;
+use shmcomm_bench::scratch::Scratch;
+use shmem_ipc::sharedring::{Receiver, Sender};
 
-use crate::link::{Link, Message, Receiver, Sender, slots};
-use crate::place::Place;
+use crate::peer::{Message, Peer, Side};
 
 /// Waits by polling, or by its event descriptors.
-pub struct Ring<const POLLS: bool> {
+pub struct Ring<const POLLS: bool, const WORDS: usize> {
     capacity: usize,
-    memory: File,
-    empty: File,
-    full: File,
+    files: [File; 3],
+    sender: Option<Sender<Message<WORDS>>>,
+    receiver: Option<Receiver<Message<WORDS>>>,
 }
 
-/// By polling.
-pub type Polling = Ring<true>;
-/// By eventfd(2).
-pub type Blocking = Ring<false>;
-
-struct SenderEnd<const WORDS: usize, const POLLS: bool>(sharedring::Sender<Message<WORDS>>);
-struct ReceiverEnd<const WORDS: usize, const POLLS: bool>(sharedring::Receiver<Message<WORDS>>);
-
-impl<const WORDS: usize, const POLLS: bool> Sender<WORDS> for SenderEnd<WORDS, POLLS> {
+impl<const POLLS: bool, const WORDS: usize> Peer<WORDS> for Ring<POLLS, WORDS> {
+    fn new(_: &Scratch, ring: usize) -> Result<Self> {
+        let capacity = ring / (8 * WORDS);
+        let maker = Sender::<Message<WORDS>>::new(capacity)?;
+        let files = [
+            maker.memfd().as_file(),
+            maker.empty_signal(),
+            maker.full_signal(),
+        ];
+        let [memory, empty, full] = files.map(File::try_clone);
+        Ok(Self {
+            capacity,
+            files: [memory?, empty?, full?],
+            sender: None,
+            receiver: None,
+        })
+    }
+    fn open(&mut self, side: Side) -> Result<()> {
+        let [memory, empty, full] = self.files.each_ref().map(File::try_clone);
+        let (memory, empty, full) = (memory?, empty?, full?);
+        match side {
+            Side::Sender => self.sender = Some(Sender::open(self.capacity, memory, empty, full)?),
+            Side::Receiver => {
+                self.receiver = Some(Receiver::open(self.capacity, memory, empty, full)?);
+            }
+        }
+        Ok(())
+    }
     #[inline]
     fn send(&mut self, write: impl FnOnce(&mut Message<WORDS>)) -> Result<()> {
+        let sender = self.sender.as_mut().ok_or("not open")?;
         let mut write = Some(write);
         loop {
             // To look is cheaper than to try.
-            if POLLS && self.0.sender_mut().write_count()? == 0 {
+            if POLLS && sender.sender_mut().write_count()? == 0 {
                 spin_loop();
                 continue;
             }
-            let fill = |place: *mut Message<WORDS>, _| {
+            let fill = |slot: *mut Message<WORDS>, _| {
                 if let Some(write) = write.take() {
-                    // SAFETY: one free slot at least, which nobody reads before it is counted.
-                    write(unsafe { &mut *place });
+                    // SAFETY: one free slot at least, which is not read before it is counted.
+                    write(unsafe { &mut *slot });
                 }
                 1
             };
             if POLLS {
-                self.0.sender_mut().send(fill)?;
+                sender.sender_mut().send(fill)?;
             } else {
-                self.0.send_raw(fill)?;
+                sender.send_raw(fill)?;
             }
             match write {
                 None => return Ok(()),
-                Some(_) => drop(self.0.block_until_writable()?),
+                Some(_) => drop(sender.block_until_writable()?),
             }
         }
     }
-}
-
-impl<const WORDS: usize, const POLLS: bool> Receiver<WORDS> for ReceiverEnd<WORDS, POLLS> {
     #[inline]
     fn receive<T>(&mut self, read: impl FnOnce(&Message<WORDS>) -> T) -> Result<T> {
-        let mut read = Some(read);
-        let mut result = None;
+        let receiver = self.receiver.as_mut().ok_or("not open")?;
+        let (mut read, mut result) = (Some(read), None);
         loop {
-            if POLLS && self.0.receiver_mut().read_count()? == 0 {
+            if POLLS && receiver.receiver_mut().read_count()? == 0 {
                 spin_loop();
                 continue;
             }
-            let take = |place: *const Message<WORDS>, _| {
-                // SAFETY: one full slot at least, which nobody writes before it is given back.
-                result = read.take().map(|read| read(unsafe { &*place }));
+            let take = |slot: *const Message<WORDS>, _| {
+                // SAFETY: one full slot at least, which is not written before it is given back.
+                result = read.take().map(|read| read(unsafe { &*slot }));
                 1
             };
             if POLLS {
-                self.0.receiver_mut().recv(take)?;
+                receiver.receiver_mut().recv(take)?;
             } else {
-                self.0.receive_raw(take)?;
+                receiver.receive_raw(take)?;
             }
             match result {
                 Some(result) => return Ok(result),
-                None => drop(self.0.block_until_readable()?),
+                None => drop(receiver.block_until_readable()?),
             }
         }
-    }
-}
-
-impl<const WORDS: usize, const POLLS: bool> Link<WORDS> for Ring<POLLS> {
-    fn new(_: &Place) -> Result<Self> {
-        let capacity = slots(size_of::<Message<WORDS>>());
-        let maker = sharedring::Sender::<Message<WORDS>>::new(capacity)?;
-        Ok(Self {
-            capacity,
-            memory: maker.memfd().as_file().try_clone()?,
-            empty: maker.empty_signal().try_clone()?,
-            full: maker.full_signal().try_clone()?,
-        })
-    }
-    fn sender(&self) -> Result<impl Sender<WORDS>> {
-        let [memory, empty, full] = self.files()?;
-        let sender = sharedring::Sender::open(self.capacity, memory, empty, full)?;
-        Ok(SenderEnd::<WORDS, POLLS>(sender))
-    }
-    fn receiver(&self) -> Result<impl Receiver<WORDS>> {
-        let [memory, empty, full] = self.files()?;
-        let receiver = sharedring::Receiver::open(self.capacity, memory, empty, full)?;
-        Ok(ReceiverEnd::<WORDS, POLLS>(receiver))
-    }
-}
-
-impl<const POLLS: bool> Ring<POLLS> {
-    fn files(&self) -> Result<[File; 3]> {
-        Ok([
-            self.memory.try_clone()?,
-            self.empty.try_clone()?,
-            self.full.try_clone()?,
-        ])
     }
 }

@@ -1,0 +1,189 @@
+//! The distance of the two cores. A hypervisor moves them, near to each other or far, and most
+//! figures follow; so a table has rounds of one distance only.
+
+use std::cell::RefCell;
+use std::ptr;
+use std::sync::atomic::AtomicU32;
+use std::sync::atomic::Ordering::{Acquire, Release};
+use std::time::Instant;
+
+use crate::process::{pair, unless_interrupted};
+use crate::shared::Shared;
+use crate::table::{Spread, Table};
+use crate::{Result, Run};
+
+/// Nanoseconds of a raw round trip from which cores are far: 50 to 120 and 330 to 590 were seen.
+const FAR: f64 = 200.0;
+/// Blocks of round trips; the shortest block is the one that nothing disturbed.
+const BLOCKS: usize = 20;
+const BLOCK: u32 = 200;
+
+#[repr(align(128))]
+struct Line(AtomicU32);
+
+/// Two cache lines in which two processes answer each other without any protocol.
+pub struct Lines {
+    ask: Line,
+    answer: Line,
+}
+
+impl Lines {
+    /// The word that ends [`answer`](Self::answer).
+    pub const STOP: u32 = u32::MAX;
+
+    /// Zeros.
+    pub fn new() -> Result<Shared<Self>> {
+        // SAFETY: zeros are atomics.
+        unsafe { Shared::zeroed() }
+    }
+
+    /// Asks with another word than the last time, and waits for the answer, spinning or asleep.
+    #[inline]
+    pub fn ask(&self, word: u32, sleep: bool) {
+        self.ask.store(word, sleep);
+        loop {
+            let seen = self.answer.0.load(Acquire);
+            if seen == word || word == Self::STOP {
+                return;
+            }
+            self.answer.wait(seen, sleep);
+        }
+    }
+
+    /// Waits for another word than the last, and returns it.
+    #[inline]
+    pub fn asked(&self, last: u32, sleep: bool) -> u32 {
+        loop {
+            let word = self.ask.0.load(Acquire);
+            if word != last {
+                return word;
+            }
+            self.ask.wait(last, sleep);
+        }
+    }
+
+    /// Answers a word.
+    #[inline]
+    pub fn answer(&self, word: u32, sleep: bool) {
+        self.answer.store(word, sleep);
+    }
+}
+
+impl Line {
+    #[inline]
+    fn store(&self, word: u32, sleep: bool) {
+        self.0.store(word, Release);
+        if sleep {
+            // SAFETY: a word, and no further pointers are used.
+            unsafe { libc::syscall(libc::SYS_futex, &self.0, libc::FUTEX_WAKE, 1) };
+        }
+    }
+
+    #[inline]
+    fn wait(&self, word: u32, sleep: bool) {
+        if sleep {
+            let forever = ptr::null::<libc::timespec>();
+            // SAFETY: a word; without a timeout.
+            unsafe { libc::syscall(libc::SYS_futex, &self.0, libc::FUTEX_WAIT, word, forever) };
+        }
+    }
+}
+
+/// Raw round trips of two cache lines, in nanoseconds, in the order in which they were measured.
+#[derive(Default)]
+pub struct Raw(RefCell<Vec<f64>>);
+
+impl Raw {
+    /// Measures one.
+    pub fn measure(&self) -> Result<f64> {
+        let lines = Lines::new()?;
+        let asker = || {
+            let mut shortest = f64::INFINITY;
+            for block in 0..BLOCKS as u32 {
+                let start = Instant::now();
+                (1..=BLOCK).for_each(|word| lines.ask(block * BLOCK + word, false));
+                shortest = shortest.min(start.elapsed().as_nanos() as f64 / f64::from(BLOCK));
+            }
+            lines.ask(Lines::STOP, false);
+            Ok(vec![shortest])
+        };
+        let answerer = || {
+            let mut last = 0;
+            while last != Lines::STOP {
+                last = lines.asked(last, false);
+                lines.answer(last, false);
+            }
+            Ok(Vec::new())
+        };
+        let [raw, _] = pair(asker, answerer)?;
+        self.0.borrow_mut().extend(&raw);
+        raw.first().copied().ok_or("no raw round trip".into())
+    }
+
+    /// Prints the first, the last, and the spread of those between.
+    pub fn print(&self) {
+        let all = self.0.borrow();
+        if let [before, during @ .., after] = &all[..] {
+            let [before, after] = [before, after].map(|one| Spread::of(&[*one]));
+            let during = match during {
+                [] => "not measured".into(),
+                during => Spread::of(during).to_string(),
+            };
+            println!(
+                "\nRaw round trip, ns: {before} before, {during} during, {after} after the run."
+            );
+        }
+    }
+}
+
+/// Measurements of one round: row, column, value.
+pub type Samples = Vec<(usize, usize, f64)>;
+
+/// Takes the run's rounds, each of `turns` measurements, each of which is first in turn. A round
+/// belongs to the near or to the far table; it is dropped if the cores moved meanwhile. Returns the
+/// tables that have rounds, each with its title.
+pub fn rounds(
+    run: &Run,
+    empty: &Table,
+    turns: usize,
+    mut measure: impl FnMut(usize, &mut Samples) -> Result<()>,
+) -> Result<Vec<(String, Table)>> {
+    let mut groups = ["near", "far"].map(|name| (name, empty.clone(), Vec::new(), 0));
+    let mut dropped = 0;
+    for round in 0..run.rounds {
+        let (mut samples, mut raw) = (Samples::new(), Vec::new());
+        for turn in 0..turns {
+            raw.push(run.raw.measure()?);
+            let measured = measure((round + turn) % turns, &mut samples);
+            run.scratch.clear();
+            unless_interrupted()?;
+            if let (Err(error), 0) = (measured, round) {
+                eprintln!("bench: {error}");
+            }
+        }
+        raw.push(run.raw.measure()?);
+        let far = raw[0] >= FAR;
+        if raw.iter().any(|&one| (one >= FAR) != far) {
+            dropped += 1;
+            continue;
+        }
+        let (_, table, all, rounds) = &mut groups[usize::from(far)];
+        samples
+            .drain(..)
+            .for_each(|(row, column, value)| table.add(row, column, value));
+        all.append(&mut raw);
+        *rounds += 1;
+    }
+    if dropped > 0 {
+        println!("\nThe cores moved during {dropped} rounds, which are dropped.");
+    }
+    let measured = groups.into_iter().filter(|(.., rounds)| *rounds > 0);
+    let titled = measured.map(|(name, table, raw, rounds)| {
+        let raw = Spread::of(&raw);
+        (
+            format!("{name} cores: raw round trip {raw} ns, {rounds} rounds"),
+            table,
+        )
+    });
+    Ok(titled.collect())
+}
