@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::{env, fs, io};
 
-const SONAME: &str = "libshmcomm.so.0";
+const SONAME: &str = concat!("libshmcomm.so.", env!("CARGO_PKG_VERSION_MAJOR"));
 
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");

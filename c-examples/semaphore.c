@@ -112,9 +112,10 @@ int main(int argc, char **argv)
     }
     semaphore = shmc_sem_open(name, 1, SHMC_CREATE | SHMC_EXCL | SHMC_INTR, 0600);
     if (semaphore == NULL) {
-        perror(name);
         if (errno == EEXIST)
-            fprintf(stderr, "semaphore: it is in use or stale: see \"ipcs -s\"\n");
+            fprintf(stderr, "%s: it is in use or stale: see \"ipcs -s\"\n", name);
+        else
+            perror(name);
         shmc_segment_close(segment);
         return EXIT_FAILURE;
     }

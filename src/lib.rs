@@ -6,13 +6,20 @@
 //! function that opens its type.
 #![no_std]
 
+#[cfg(feature = "shmcomm")]
 mod channel;
 mod comm;
+#[cfg(feature = "shmcomm")]
 mod errno;
+#[cfg(feature = "shmcomm")]
 mod heap;
+#[cfg(feature = "shmcomm")]
 mod open;
+#[cfg(feature = "shmcomm")]
 mod segment;
+#[cfg(feature = "shmcomm")]
 mod sync;
+#[cfg(feature = "shmcomm")]
 mod version;
 
 use core::panic::PanicInfo;

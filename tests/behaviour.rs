@@ -4,9 +4,14 @@ mod support;
 
 mod artifact {
     mod abi;
+    mod alone;
+    mod baseline;
     mod faults;
     mod headers;
+    mod install;
     mod linkers;
+    mod manual;
+    mod release;
     mod unload;
 }
 

@@ -73,7 +73,8 @@ pub fn attach(id: c_int) -> Result<*mut c_void, Error> {
 }
 
 /// Reports a failure as `comm.c` does, by `perror(3)` except for attach and detach; with
-/// `COMM_EXPLAIN=1` explains it in one more line on stderr. `errno` is the failure's afterwards.
+/// `COMM_EXPLAIN=1` and the feature `explain` explains it in one more line on stderr. `errno` is the
+/// failure's afterwards.
 #[cold]
 #[inline(never)]
 pub fn report(error: Error, attempt: Attempt) {
@@ -81,7 +82,7 @@ pub fn report(error: Error, attempt: Attempt) {
         sys::perror(error);
     }
     let settings = environment::settings();
-    if settings.explain() {
+    if cfg!(feature = "explain") && settings.explain() {
         explain::print(attempt, error, key(settings).ok(), settings.path());
     }
     error.errno.set();

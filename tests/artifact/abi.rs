@@ -9,7 +9,7 @@ use crate::support;
 use crate::support::Sandbox;
 
 /// All exports of the library. Each must be documented in a header.
-const EXPORTS: &[&str] = &[
+pub const EXPORTS: &[&str] = &[
     "create_shm",
     "destory_shm",
     "get_shm",
@@ -162,34 +162,4 @@ fn the_static_library_defines_no_other_names() {
     for name in found {
         assert!(!name.starts_with("_R") && !name.contains("rust"), "{name}");
     }
-}
-
-#[test]
-fn its_functions_have_the_types_of_the_c_version() {
-    // This test rebuilds the library with debugging information.
-    if !support::all() {
-        support::skip("only with SHMCOMM_TEST_ALL");
-        return;
-    }
-    if !support::has("abidiff") {
-        return;
-    }
-    let sandbox = Sandbox::new();
-    let reference = sandbox.join("libshmcomm.so");
-    support::build_reference(sandbox.path(), &reference);
-    let profile = [
-        ("CARGO_PROFILE_RELEASE_DEBUG", "2"),
-        ("CARGO_PROFILE_RELEASE_STRIP", "none"),
-    ];
-    let library = support::build_library("debuggable", &profile).join("libshmcomm.so");
-    let mut command = Command::new("abidiff");
-    command.args(["--no-added-syms", "--suppressions"]);
-    let suppressions = sandbox.join("suppressions");
-    fs::write(
-        &suppressions,
-        "[suppress_variable]\n  name = reference_errno\n",
-    )
-    .unwrap();
-    let output = support::run(command.arg(suppressions).arg(reference).arg(library));
-    assert_eq!(support::stderr(&output), "");
 }

@@ -1,6 +1,7 @@
 //! The checked-in headers are those that the source generates, and clean in every dialect of C and
 //! C++.
 
+pub mod declarations;
 mod generate;
 
 use std::path::Path;

@@ -3,6 +3,7 @@
 //! Tests that rebuild the library run only with `SHMCOMM_TEST_ALL`.
 
 use std::env;
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -229,15 +230,26 @@ fn it_works_on_aarch64() {
     }
 }
 
-/// Builds the program that does a little of everything and the one of the mutex with a cross
-/// compiler, and runs them.
+/// The examples that run by themselves, with their arguments.
+const EXAMPLES: [&str; 7] = [
+    "private",
+    "posix",
+    "mapped-file",
+    "status",
+    "removal sysv:.#16",
+    "semaphore",
+    "channel-killed",
+];
+
+/// Builds the examples, the program that does a little of everything and the one of the mutex with a
+/// cross compiler, and runs them.
 fn run_elsewhere(compiler: &str, directory: &Path, link: Link<'_>, runner: &[&str]) {
     let sandbox = Sandbox::new();
-    let build = |source: &str| {
-        let program = sandbox.join(source).with_extension("");
+    let build = |source: PathBuf| {
+        let program = sandbox.join(source.file_name().unwrap()).with_extension("");
         let mut cc = Command::new(compiler);
         cc.args(["-std=gnu11", "-O1", "-Wall", "-Wextra", "-Werror"]);
-        cc.arg(support::source(source)).arg("-I");
+        cc.arg(source).arg("-I");
         cc.arg(Path::new(support::ROOT).join("include"));
         cc.arg("-o").arg(&program);
         if link == Link::Static {
@@ -249,11 +261,20 @@ fn run_elsewhere(compiler: &str, directory: &Path, link: Link<'_>, runner: &[&st
         support::run(&mut cc);
         program
     };
-    run_portable(&sandbox, &build("portable.c"), runner);
+    run_portable(&sandbox, &build(support::source("portable.c")), runner);
     // Each processor and each way of linking reaches thread-local memory differently.
-    let program = build("mutex.c");
+    let program = build(support::source("mutex.c"));
     for what in ["fork", "clone", "threads"] {
         let mut command = through(&sandbox, &program, runner);
         assert_eq!(support::stdout(&support::run(command.arg(what))), "fine\n");
+    }
+    for example in EXAMPLES {
+        let mut words = example.split(' ');
+        let source = format!("c-examples/{}.c", words.next().unwrap());
+        let program = build(Path::new(support::ROOT).join(source));
+        let mut command = through(&sandbox, &program, runner);
+        // One of them reads a word.
+        command.stdin(File::open(support::source("mutex.c")).unwrap());
+        support::run(command.args(words).current_dir(sandbox.path()));
     }
 }

@@ -19,6 +19,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -236,6 +237,8 @@ int main(int argc, char **argv)
     holder = fork();
     if (holder == 0) {
         close(ready[0]);
+        /* Where this user may not make namespaces, the parent ends at once. */
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
         if (shmc_mutex_init(mutex) != 0 || shmc_mutex_lock(mutex, 0) != 0)
             _exit(1);
         if (write(ready[1], "", 1) != 1)

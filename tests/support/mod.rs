@@ -36,12 +36,17 @@ pub fn library() -> &'static Path {
 
 /// Builds the library into its own target directory. Returns the directory that holds it.
 pub fn build_library(target: &str, profile: &[(&str, &str)]) -> PathBuf {
+    build_library_with(&[], target, profile)
+}
+
+/// The same with more arguments for cargo.
+pub fn build_library_with(arguments: &[&str], target: &str, profile: &[(&str, &str)]) -> PathBuf {
     let target = Path::new(TEMPORARY).join(target);
     let cargo = env::var_os("CARGO").unwrap_or("cargo".into());
     let mut command = Command::new(cargo);
     command.args(["build", "--release", "--offline", "--package", "libshmcomm"]);
     command.args(["--features", "prove-panic-free", "--target-dir"]);
-    command.arg(&target).current_dir(ROOT);
+    command.arg(&target).args(arguments).current_dir(ROOT);
     command.env_remove("CARGO_BUILD_TARGET");
     run(command.envs(profile.iter().copied()));
     target.join("release")
@@ -88,8 +93,14 @@ pub fn has(tool: &str) -> bool {
 }
 
 pub fn is_installed(tool: &str) -> bool {
+    find(tool).is_some()
+}
+
+/// The file that a program's name stands for.
+pub fn find(tool: &str) -> Option<PathBuf> {
     env::split_paths(&env::var_os("PATH").unwrap_or_default())
-        .any(|directory| directory.join(tool).is_file())
+        .map(|directory| directory.join(tool))
+        .find(|file| file.is_file())
 }
 
 /// Builds the C `comm.c` as a shared library, for keys of this path.

@@ -11,9 +11,9 @@
 //! |---|---|---|---|---|
 //! | free | held | the process that locks | acquire | a dead holder |
 //! | held | free | its holder | sequentially consistent | sleepers that look again on their own |
-//! | held by a dead process | free | a waiter that asked the kernel about it, or the next process of that slot | relaxed | – |
+//! | held by a dead process | free | a waiter that asked the kernel about it, or the next process of that slot | release | – |
 
-use core::sync::atomic::Ordering::{Acquire, Relaxed, SeqCst};
+use core::sync::atomic::Ordering::{Acquire, Relaxed, Release, SeqCst};
 
 use super::word::Word32;
 
@@ -55,9 +55,10 @@ pub fn unlock(word: &impl Word32) {
     word.fetch_and(COUNT, SeqCst);
 }
 
-/// Frees a lock whose holder is dead, unless the word has changed since it was found.
+/// Frees a lock whose holder is dead, unless the word has changed since it was found. Release: the
+/// caller learned of the death from the kernel, and hands on what the dead process stored.
 pub fn unlock_for_dead(word: &impl Word32, found: u32) {
-    word.compare_exchange(found, found & COUNT, Relaxed);
+    word.compare_exchange(found, found & COUNT, Release);
 }
 
 #[cfg(test)]

@@ -1,0 +1,87 @@
+# make            builds the library; cargo decides what is out of date
+# make check      installs what is built into a temporary directory, and runs a program with it
+# make install    copies what is built: no compiler, no cargo, so run it as root if PREFIX asks for it
+# make uninstall  removes what install has copied, with the same variables
+# make dist       target/shmcomm-VERSION.tar.gz: what is committed, and all crates, to build without a network
+#
+# PREFIX=/usr/local   LIBDIR, INCLUDEDIR, MANDIR and DOCDIR follow it, or are set on their own
+# DESTDIR=DIRECTORY   goes before each of them, for packages
+# LIBRARY=DIRECTORY   where libshmcomm.so and libshmcomm.a are, if cargo has built them elsewhere
+
+PREFIX     = /usr/local
+LIBDIR     = $(PREFIX)/lib
+INCLUDEDIR = $(PREFIX)/include
+MANDIR     = $(PREFIX)/share/man
+DOCDIR     = $(PREFIX)/share/doc/shmcomm
+DESTDIR    =
+LIBRARY    = target/release
+CARGO     ?= cargo
+INSTALL   ?= install
+
+version := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml)
+soname  := libshmcomm.so.$(firstword $(subst ., ,$(version)))
+library := libshmcomm.so.$(version)
+# The headers have a directory of their own, since other projects install a comm.h, too.
+headers := comm.h shmcomm.h
+manual3 := $(wildcard man/*.3*)
+manual7 := $(wildcard man/*.7)
+
+.PHONY: all check install uninstall dist
+
+all:
+	$(need-cc)$(need-cargo)$(CARGO) build --release --locked --package libshmcomm --target-dir target
+unexport CARGO_BUILD_TARGET # it would put the library elsewhere
+
+check: is-built
+	@$(need-cc)directory=$$(mktemp -d) && trap 'rm -rf "$$directory"' EXIT && \
+	$(MAKE) --no-print-directory -s install "DESTDIR=$$directory" && \
+	CC='$(CC)' LIBDIR='$(LIBDIR)' INCLUDEDIR='$(INCLUDEDIR)' MANDIR='$(MANDIR)' DOCDIR='$(DOCDIR)' \
+	sh tests/artifact/installed.sh '$(PREFIX)' "$$directory" && \
+	echo 'a program built with what make install copies runs'
+
+install: is-built
+	$(INSTALL) -d '$(DESTDIR)$(LIBDIR)/pkgconfig' '$(DESTDIR)$(INCLUDEDIR)/shmcomm' \
+	    '$(DESTDIR)$(MANDIR)/man3' '$(DESTDIR)$(MANDIR)/man7' '$(DESTDIR)$(DOCDIR)'
+	$(INSTALL) -m 755 '$(LIBRARY)/libshmcomm.so' '$(DESTDIR)$(LIBDIR)/$(library)'
+	ln -sf $(library) '$(DESTDIR)$(LIBDIR)/$(soname)'
+	ln -sf $(soname) '$(DESTDIR)$(LIBDIR)/libshmcomm.so'
+	$(INSTALL) -m 644 '$(LIBRARY)/libshmcomm.a' '$(DESTDIR)$(LIBDIR)'
+	$(INSTALL) -m 644 $(headers:%=include/%) '$(DESTDIR)$(INCLUDEDIR)/shmcomm'
+	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@VERSION@|$(version)|' \
+	    -e 's|@LIBDIR@|$(patsubst $(PREFIX)/%,$${prefix}/%,$(LIBDIR))|' \
+	    -e 's|@INCLUDEDIR@|$(patsubst $(PREFIX)/%,$${prefix}/%,$(INCLUDEDIR))|' \
+	    shmcomm.pc.in >'$(DESTDIR)$(LIBDIR)/pkgconfig/shmcomm.pc'
+	chmod 644 '$(DESTDIR)$(LIBDIR)/pkgconfig/shmcomm.pc'
+	$(INSTALL) -m 644 $(manual3) '$(DESTDIR)$(MANDIR)/man3'
+	$(INSTALL) -m 644 $(manual7) '$(DESTDIR)$(MANDIR)/man7'
+	$(INSTALL) -m 644 LICENSE-MIT LICENSE-APACHE '$(DESTDIR)$(DOCDIR)'
+
+uninstall:
+	rm -f $(foreach file,$(library) $(soname) libshmcomm.so libshmcomm.a pkgconfig/shmcomm.pc, \
+	    '$(DESTDIR)$(LIBDIR)/$(file)')
+	rm -f $(headers:%='$(DESTDIR)$(INCLUDEDIR)/shmcomm/%')
+	rm -f $(manual3:man/%='$(DESTDIR)$(MANDIR)/man3/%') $(manual7:man/%='$(DESTDIR)$(MANDIR)/man7/%')
+	rm -f '$(DESTDIR)$(DOCDIR)/LICENSE-MIT' '$(DESTDIR)$(DOCDIR)/LICENSE-APACHE'
+	rmdir '$(DESTDIR)$(INCLUDEDIR)/shmcomm' '$(DESTDIR)$(DOCDIR)' 2>/dev/null || :
+
+name = shmcomm-$(version)
+
+dist:
+	rm -rf target/$(name) && mkdir -p target
+	git archive --prefix=$(name)/ HEAD | tar -x -C target
+	cd target/$(name) && $(CARGO) vendor --locked vendor >>.cargo/config.toml
+	tar -cz -C target --sort=name --owner=0 --group=0 --mtime=@$$(git log -1 --format=%ct) \
+	    -f target/$(name).tar.gz $(name)
+	rm -r target/$(name)
+
+.PHONY: is-built
+is-built:
+	@[ -f '$(LIBRARY)/libshmcomm.so' ] && [ -f '$(LIBRARY)/libshmcomm.a' ] || { \
+	    echo 'there is no library in $(LIBRARY): run make first' >&2; exit 1; }
+
+# Stop with one line if a tool is missing.
+is-there   = $(shell command -v $(1) 2>/dev/null)
+need-cc    = $(if $(call is-there,$(firstword $(CC))),,$(error there is no C compiler "$(CC)": \
+    install one, such as gcc or clang, or name yours with CC=))
+need-cargo = $(if $(call is-there,$(firstword $(CARGO))),,$(error there is no cargo: \
+    install Rust from https://rustup.rs))
