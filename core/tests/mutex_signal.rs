@@ -91,7 +91,7 @@ fn a_handler_may_interrupt_lock_and_unlock_anywhere() {
     mutex().init().unwrap();
     let later = interrupt(|| mutex().init().unwrap(), spread(EVERY));
     // The first call determines the thread's name, in ten times the instructions.
-    let first = interrupt(|| (), (0..).step_by(if all() { 61 } else { 509 }));
+    let first = interrupt(|| (), (0..).step_by(if all() { 61 } else { 2039 }));
     println!("{later} instructions, {first} of a first call");
     assert!(later > 50 && first > later, "{later} {first}");
 }
