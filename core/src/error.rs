@@ -108,6 +108,8 @@ calls! {
     Shmctl = c"shmctl",
     /// No system call: the library refuses an argument.
     Arguments = c"arguments",
+    /// No system call: a mutex determines the error from its words and the caller.
+    Mutex = c"mutex",
     /// No system call: a channel determines the error from what is in it.
     Channel = c"channel",
     /// `open(2)`

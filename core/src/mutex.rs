@@ -159,7 +159,7 @@ impl<W: Word> WordMutex<W> {
             Ok(_) => Ok(Acquired::Clean),
             Err(_) => {
                 let acquired = self.contend(me, W::deadline(timeout_ms));
-                acquired.map_err(|errno| Call::Futex.failed(errno))
+                acquired.map_err(|errno| Call::Mutex.failed(errno))
             }
         }
     }
@@ -169,11 +169,11 @@ impl<W: Word> WordMutex<W> {
     fn unlock_slowly(&self) -> Result<(), Error> {
         /// A waiter changes the holder's word at most once, to mark it; only a hostile peer changes it
         /// more often.
-        const TRIES: u32 = 3;
+        const MAX_ATTEMPTS: u32 = 3;
 
         let me = self.prepare(false)?;
         let mut held = self.word.load(Relaxed);
-        for _ in 0..TRIES {
+        for _ in 0..MAX_ATTEMPTS {
             if !is_mine::<W>(held, me) {
                 break;
             }
@@ -188,12 +188,12 @@ impl<W: Word> WordMutex<W> {
                 Err(now) => held = now,
             }
         }
-        Err(Call::Arguments.failed(Errno::EPERM))
+        Err(Call::Mutex.failed(Errno::EPERM))
     }
 
     fn contend(&self, me: u64, deadline: W::Deadline) -> Result<Acquired, Errno> {
-        /// Looks that are allowed once the time is over: a waiter that marks the word makes one
-        /// fail, and only a peer that rewrites it in a loop makes so many fail.
+        /// Looks allowed after the deadline. A waiter that marks the word makes one of them fail; only a
+        /// hostile peer makes all of them fail.
         const LAST_LOOKS: u32 = 8;
 
         let mut looks_left = LAST_LOOKS;
@@ -248,11 +248,11 @@ impl<W: Word> WordMutex<W> {
         let found = self.kind.load(Acquire);
         match caller {
             Some(caller) if caller.kind == found => Ok(caller.holder),
-            _ => self.settle(word, found, caller, from_any_bytes),
+            _ => self.adopt(word, found, caller, from_any_bytes),
         }
     }
 
-    fn settle(
+    fn adopt(
         &self,
         word: u64,
         found: u64,
@@ -263,7 +263,7 @@ impl<W: Word> WordMutex<W> {
         if !is_mutex && !from_any_bytes {
             return Err(Error::INVALID);
         }
-        let elsewhere = Call::Arguments.failed(Errno::EOPNOTSUPP);
+        let elsewhere = Call::Mutex.failed(Errno::EOPNOTSUPP);
         let Caller { holder, kind } = caller.ok_or(elsewhere)?;
         if is_mutex && Namespace::from_raw(found).is_same_boot(Namespace::from_raw(kind)) {
             return Err(elsewhere);
@@ -278,20 +278,20 @@ impl<W: Word> WordMutex<W> {
     }
 }
 
-/// Whether the calling thread holds it. After exec(2) a thread has another time than in its words of
-/// before, and so has an earlier thread with its id; only the first of the two is alive.
+/// Whether the calling thread holds it. Another time with the same thread id is this thread before
+/// exec(2), or an earlier thread; the earlier thread is dead.
 fn is_mine<W: Word>(word: u64, me: u64) -> bool {
     word & !WAITERS == me || (word & TID == me & TID && !holder_died::<W>(word, true))
 }
 
-/// Whether the holder will never unlock it. When in doubt, it will. A thorough look, into `/proc`, also
-/// recognises a holder that is not yet reaped, and another thread with its id.
+/// Whether the holder has died. In doubt, it lives. A thorough look, into `/proc`, also recognises a
+/// holder that is not yet reaped, and another thread with its id.
 fn holder_died<W: Word>(word: u64, thoroughly: bool) -> bool {
     let tid = (word & TID) as u32;
     let since_ms = (word >> SINCE_SHIFT) as i64;
     if word == FREE {
         return false;
     }
-    // Only garbage has a time to come.
+    // A time in the future is garbage.
     tid == 0 || since_ms > W::now_ms() || W::has_died(tid, since_ms, thoroughly)
 }

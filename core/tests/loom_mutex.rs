@@ -4,8 +4,8 @@
 //! A process that dies is one whose operations have no effect from the k-th on, for all k. A sleeper
 //! looks again on its own only when a process has died, so that a lost wake-up is a deadlock.
 //!
-//! What is not modelled: an id that another thread has later, which is told apart by its start; and
-//! timeouts between 0 and for ever.
+//! Not modelled: the reuse of a thread id, which the start of the thread reveals, and timeouts other than
+//! 0 and -1.
 #![cfg(loom)]
 #![allow(missing_docs, clippy::unwrap_used, clippy::indexing_slicing)]
 #![allow(
@@ -38,7 +38,7 @@ loom::lazy_static! {
 const TID: u64 = (1 << 22) - 1;
 const HERE: u64 = 7;
 
-/// What the processes share: the mutex, and what it protects.
+/// The memory of the processes: the mutex, and a value that it protects.
 struct Memory {
     words: [AtomicU64; 2],
     data: [UnsafeCell<u32>; 2],
@@ -71,7 +71,7 @@ struct Life(Cell<u32>);
 
 // SAFETY: each process is one thread.
 unsafe impl Send for Life {}
-// SAFETY: likewise.
+// SAFETY: same as above.
 unsafe impl Sync for Life {}
 
 /// A word as one process sees it.
@@ -82,7 +82,7 @@ struct Seen {
 }
 
 impl Seen {
-    /// Whether the process comes to its next operation; tells the sleepers if it has just died.
+    /// Whether the process comes to its next operation; wakes the sleepers if it has just died.
     fn goes_on(&self) -> bool {
         self.memory.steps.fetch_add(1, Relaxed);
         let left = self.life.0.get();
@@ -221,7 +221,7 @@ impl Process {
         });
         assert!(is_whole || acquired == OwnerDied);
         let next = one.with_mut(|one| {
-            // SAFETY: likewise.
+            // SAFETY: same as above.
             unsafe {
                 *one += 1;
                 *one
@@ -235,7 +235,7 @@ impl Process {
         };
         word.load(Relaxed);
         if self.is_alive() {
-            // SAFETY: likewise.
+            // SAFETY: same as above.
             other.with_mut(|other| unsafe { *other = next });
         }
         let unlocked = self.mutex.unlock();
@@ -244,7 +244,7 @@ impl Process {
     }
 }
 
-/// Starts processes with so many operations each, and lets them do something.
+/// Starts processes, each of which dies after its number of operations.
 fn run(lives: &[u32], bytes: u64, work: impl Fn(&Process) + Clone + Send + 'static) {
     let memory = Arc::new(Memory {
         words: [AtomicU64::new(bytes), AtomicU64::new(bytes)],
@@ -332,7 +332,7 @@ fn an_init_race_over_any_bytes_has_one_winner() {
 }
 
 #[test]
-fn who_does_not_wait_is_refused_or_inside() {
+fn a_lock_without_waiting_fails_or_excludes() {
     model(2, || {
         run(&[GONE, GONE], 0, |process| {
             process.mutex.init().unwrap();
@@ -348,7 +348,7 @@ fn who_does_not_wait_is_refused_or_inside() {
 /// More operations than a process has.
 const LONGEST: u32 = 28;
 
-/// The operations after which a process dies, so many apart; each if all is wanted.
+/// The operations after which a process dies, at this distance; each with SHMCOMM_TEST_ALL.
 fn lives(apart: usize) -> impl Iterator<Item = u32> {
     let all = std::env::var_os("SHMCOMM_TEST_ALL").is_some();
     (1..LONGEST).step_by(if all { 1 } else { apart })

@@ -44,7 +44,7 @@ impl Shared {
         unsafe { &*self.0.as_ptr().cast() }
     }
 
-    /// The mutex's own word, to see from outside what no call tells.
+    /// The mutex's own word, for what no call reports.
     fn word(&self) -> &AtomicU64 {
         // SAFETY: as above; it is an atomic word there too.
         unsafe { &*self.0.as_ptr().cast() }
@@ -84,14 +84,14 @@ const WAITERS: u64 = 1 << 22;
 /// A wait of 300 ms that ends later than this has not ended in time.
 const LATEST: Duration = Duration::from_millis(300).saturating_add(SLACK);
 
-/// The first use in a process finds out where it is: thousands of instructions that touch nothing
-/// shared.
+/// The first call of a process determines its namespaces, in thousands of instructions that touch no
+/// shared memory.
 fn look_around() {
     let _ = Mutex::default().init();
 }
 
 #[test]
-fn a_death_inside_is_told_once() {
+fn a_holders_death_is_reported_once() {
     let shared = Shared::new();
     for timeout in [-1, 0, 1000] {
         shared.holder().kill();
@@ -103,7 +103,7 @@ fn a_death_inside_is_told_once() {
 }
 
 #[test]
-fn who_repairs_may_die_too() {
+fn a_repairing_holder_may_die_too() {
     let shared = Shared::new();
     shared.holder().kill();
     shared.holder().kill();
@@ -119,7 +119,7 @@ fn a_holder_that_nobody_has_reaped_is_dead() {
 }
 
 #[test]
-fn who_waits_for_ever_notices_a_death() {
+fn a_waiter_without_a_timeout_notices_a_death() {
     let code = within(Duration::from_millis(100), ATTEMPTS, || {
         let shared = Shared::new();
         let holder = shared.holder();
@@ -190,7 +190,7 @@ fn it_is_exclusive_while_processes_die() {
         let mutex = shared.mutex();
         loop {
             match mutex.lock(-1) {
-                // Whoever died inside left the counter as it was.
+                // A process that died inside did not change the counter.
                 Ok(OwnerDied) => shared.counter().store(0, Relaxed),
                 Ok(Clean) => {}
                 Err(_) => return 1,
@@ -242,7 +242,7 @@ fn a_death_at_any_instruction_of_lock_and_unlock_leaves_it_usable() {
 }
 
 #[test]
-fn a_death_at_any_instruction_of_unlock_wakes_who_sleeps() {
+fn a_death_at_any_instruction_of_unlock_wakes_the_sleeper() {
     let shared = Shared::new();
     let mutex = shared.mutex();
     let mut waits = Vec::new();
@@ -282,7 +282,7 @@ fn a_death_at_any_instruction_of_unlock_wakes_who_sleeps() {
 }
 
 #[test]
-fn the_death_of_who_waits_disturbs_nobody() {
+fn a_waiters_death_disturbs_nobody() {
     let shared = Shared::new();
     let mutex = shared.mutex();
     mutex.lock(0).unwrap();

@@ -106,7 +106,7 @@ fn run_on(core: usize) {
     }
 }
 
-/// What a peer writes, forever, given how many times it has; until it is killed.
+/// A peer that writes these words, one for each number of writes before, until it is killed.
 fn attack(shared: &Shared, word: impl Fn(u64) -> u64) -> Child {
     shared.counter().store(0, Relaxed);
     let peer = Child::start(|| {
@@ -145,7 +145,7 @@ struct Rewritten(u64);
 
 thread_local! {
     static NOW_MS: Cell<i64> = const { Cell::new(0) };
-    static TRIES: Cell<u32> = const { Cell::new(0) };
+    static ATTEMPTS: Cell<u32> = const { Cell::new(0) };
 }
 
 const MUTEX: u64 = 0x53_484d << 40;
@@ -157,8 +157,8 @@ impl Word for Rewritten {
         self.0
     }
     fn compare_exchange(&self, _: u64, _: u64, _: Ordering, _: Ordering) -> Result<u64, u64> {
-        TRIES.set(TRIES.get() + 1);
-        assert!(TRIES.get() < 1000, "no end");
+        ATTEMPTS.set(ATTEMPTS.get() + 1);
+        assert!(ATTEMPTS.get() < 1000, "no end");
         Err(self.0)
     }
     fn sleep(&self, _: u64, _: i64) -> Result<(), Errno> {
@@ -193,7 +193,7 @@ fn a_word_that_always_changes_ends_a_call_with_its_timeout() {
             NOW_MS.set(0);
             assert_eq!(errno(mutex.lock(timeout)), Some(Errno::ETIMEDOUT));
             assert!(NOW_MS.get() <= i64::from(timeout) + 50);
-            TRIES.set(0);
+            ATTEMPTS.set(0);
         }
     }
     let mutex = WordMutex::new(Rewritten(7), Rewritten(MUTEX));

@@ -44,7 +44,7 @@ fn it_is_exclusive_among_threads() {
 }
 
 #[test]
-fn misuse_is_told() {
+fn misuse_is_reported() {
     let mutex = mutex();
     assert_eq!(errno(mutex.unlock()), Some(Errno::EPERM));
     mutex.lock(0).unwrap();
@@ -157,7 +157,7 @@ fn the_loser_of_an_init_race_leaves_the_winners_lock() {
         mutex.lock(0).unwrap();
         let locked = mutex.0.word.load(Relaxed);
         // What the loser had seen before.
-        assert!(mutex.0.settle(garbage, garbage, me, true).is_ok());
+        assert!(mutex.0.adopt(garbage, garbage, me, true).is_ok());
         assert_eq!(mutex.0.word.load(Relaxed), locked);
         mutex.unlock().unwrap();
     }
@@ -169,8 +169,8 @@ fn the_loser_of_an_init_race_with_another_namespace_is_refused() {
     let here = Caller::current().unwrap();
     let kind = here.kind ^ 1;
     let there = Caller { kind, ..here };
-    mutex.0.settle(0, 0, Some(there), true).unwrap();
-    let lost = mutex.0.settle(0, 0, Some(here), true);
+    mutex.0.adopt(0, 0, Some(there), true).unwrap();
+    let lost = mutex.0.adopt(0, 0, Some(here), true);
     assert_eq!(errno(lost), Some(Errno::EOPNOTSUPP));
     assert_eq!(mutex.0.kind.load(Relaxed), kind);
 }
@@ -181,11 +181,11 @@ fn a_place_that_cannot_be_determined_is_refused_and_changes_nothing() {
     mutex.lock(0).unwrap();
     let (word, kind) = (mutex.0.word.load(Relaxed), mutex.0.kind.load(Relaxed));
     for from_any_bytes in [false, true] {
-        let refused = mutex.0.settle(word, kind, None, from_any_bytes);
+        let refused = mutex.0.adopt(word, kind, None, from_any_bytes);
         assert_eq!(errno(refused), Some(Errno::EOPNOTSUPP));
     }
     assert_eq!(
-        errno(mutex.0.settle(0, 0, None, true)),
+        errno(mutex.0.adopt(0, 0, None, true)),
         Some(Errno::EOPNOTSUPP)
     );
     assert_eq!(
