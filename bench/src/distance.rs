@@ -14,8 +14,9 @@ use crate::{Result, Run};
 
 /// Nanoseconds of a raw round trip from which cores are far: 50 to 120 and 330 to 590 were seen.
 const FAR: f64 = 200.0;
-/// Blocks of round trips; the shortest block is the one that nothing disturbed.
-const BLOCKS: usize = 20;
+/// Blocks of round trips, 4 ms on near cores; the shortest block is the one that nothing disturbed. Two
+/// processes that have just started may share a core for a millisecond or two.
+const BLOCKS: usize = 200;
 const BLOCK: u32 = 200;
 
 #[repr(align(128))]
