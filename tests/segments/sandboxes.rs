@@ -4,6 +4,8 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::thread;
+use std::time::Duration;
 
 use crate::support;
 use crate::support::ptrace::{Step, kill_after};
@@ -192,4 +194,25 @@ fn without_proc_objects_are_created_and_never_replaced() {
         let expected = format!("open: ok\nsize: 64\n{in_use}remove: ok\n");
         assert_eq!(support::stdout(&output), expected, "{name}");
     }
+}
+
+#[test]
+fn a_creator_waits_for_another_one_that_publishes() {
+    let driver = SegmentDriver::new();
+    let Some(launcher) = launcher(&driver.sandbox) else {
+        return;
+    };
+    let name = driver.file();
+    let open = ["open", &name, "64", "cx", "0600", "size"];
+    let directory = fs::File::open(driver.sandbox.path()).unwrap();
+    directory.lock().unwrap();
+    let creator = refusing(&driver, &launcher, REFUSED[8], &open)
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    thread::sleep(Duration::from_millis(100));
+    assert!(!driver.sandbox.join("file").exists());
+    directory.unlock().unwrap();
+    let output = support::stdout(&creator.wait_with_output().unwrap());
+    assert_eq!(output, "open: ok\nsize: 64\n");
 }

@@ -172,4 +172,35 @@ mod tests {
         assert_eq!([busy, still_busy], [Some(Errno::EBUSY); 2]);
         assert_eq!(opened, Ok(sys::getpid() as u32));
     }
+    /// A child of a raw clone(2) runs no fork handler, so it keeps the file of the end open.
+    #[test]
+    fn a_closed_end_is_free_although_a_child_has_its_file_open() {
+        let name = format!("shmcomm-test-{}-cloned", sys::getpid());
+        let options = Options {
+            create: true,
+            ..Options::new(Side::Sender)
+        };
+        let open = || options.open(Name::Posix(name.as_bytes()));
+        let holder = open().unwrap();
+        // SAFETY: the child has a copy of the memory, and makes system calls alone.
+        let child = unsafe {
+            let child = libc::syscall(libc::SYS_clone, libc::SIGCHLD, 0, 0, 0, 0);
+            if child == 0 {
+                libc::syscall(libc::SYS_prctl, libc::PR_SET_PDEATHSIG, libc::SIGKILL);
+                loop {
+                    libc::syscall(libc::SYS_ppoll, 0, 0, 0, 0, 0);
+                }
+            }
+            child as i32
+        };
+        drop(holder);
+        let reopened = open().map(drop);
+        // SAFETY: the child has not been waited for.
+        unsafe {
+            libc::kill(child, libc::SIGKILL);
+            libc::waitpid(child, core::ptr::null_mut(), 0);
+        }
+        crate::segment::remove(Name::Posix(name.as_bytes())).unwrap();
+        assert_eq!(reopened, Ok(()));
+    }
 }
