@@ -45,7 +45,7 @@ fn a_creator_that_is_not_root_opens_its_object_twice() {
     if !support::is_root() {
         return support::skip("only root can become another user");
     }
-    let driver = SegmentDriver::new();
+    let driver = SegmentDriver::for_all_users();
     let object = ObjectName::new();
     let name = object.name();
     let open = ["open", &name, "64", "c", "0600"];
