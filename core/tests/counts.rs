@@ -15,13 +15,9 @@ const TIMEOUT_MS: i32 = 10_000;
 
 fn open(name: &str, side: Side) -> Channel {
     let options = Options {
-        side,
         capacity: 4096,
-        mode: 0o600,
         create: true,
-        exclusive: false,
-        shared: false,
-        interruptible: false,
+        ..Options::new(side)
     };
     options.open(Name::Posix(name.as_bytes())).unwrap()
 }

@@ -26,17 +26,7 @@ fn look(key: &SysvKey) -> (i32, u64) {
     (id, ds.shm_nattch)
 }
 
-const OPEN: Options = Options {
-    size: 0,
-    mode: 0o600,
-    create: false,
-    exclusive: false,
-    read_only: false,
-    reclaim: false,
-    prefault: false,
-    huge_pages: false,
-    locked: false,
-};
+const OPEN: Options = Options::new();
 const CREATE: Options = Options {
     size: 100,
     create: true,

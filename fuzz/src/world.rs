@@ -109,13 +109,10 @@ impl World {
     /// Opens an end as another process would.
     pub fn open(&self, side: Side) -> Result<Channel, Error> {
         let options = Options {
-            side,
             capacity: self.capacity as usize,
-            mode: 0o600,
             create: true,
-            exclusive: false,
             shared: self.shared,
-            interruptible: false,
+            ..Options::new(side)
         };
         options.open(Name::Posix(self.object.as_bytes()))
     }

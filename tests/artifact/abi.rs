@@ -5,8 +5,7 @@ use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
 
-use crate::support;
-use crate::support::Sandbox;
+use crate::support::{self, Sandbox};
 
 /// All exports of the library. Each must be documented in a header.
 pub const EXPORTS: &[&str] = &[

@@ -10,8 +10,7 @@ use std::process::Command;
 use std::{env, fs};
 
 use super::headers::declarations::Declarations;
-use crate::support;
-use crate::support::{ROOT, Sandbox, run};
+use crate::support::{self, ROOT, Sandbox, run};
 
 const UPDATE: &str = "SHMCOMM_UPDATE_ABI";
 
@@ -72,8 +71,8 @@ fn the_interface_is_the_recorded_one() {
 
 #[test]
 fn the_library_has_the_types_of_the_headers() {
-    if !support::all() {
-        return support::skip("it builds the library anew: set SHMCOMM_TEST_ALL=1");
+    if !support::may_rebuild() {
+        return;
     }
     if !support::has("abidiff") {
         return;

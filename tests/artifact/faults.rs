@@ -9,8 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::{env, fs, io};
 
-use crate::support;
-use crate::support::{Link, ObjectName, Sandbox};
+use crate::support::{self, Link, ObjectName, Sandbox};
 
 /// The functions that `fault-calls.c` interposes.
 const INTERPOSED: &[&str] = &[

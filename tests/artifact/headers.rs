@@ -8,8 +8,7 @@ use std::path::Path;
 use std::process::Command;
 use std::{env, fs, str};
 
-use crate::support;
-use crate::support::{Link, ROOT, Sandbox};
+use crate::support::{self, Link, ROOT, Sandbox};
 
 const UPDATE: &str = "SHMCOMM_UPDATE_HEADERS";
 

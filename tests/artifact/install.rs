@@ -5,8 +5,7 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::support;
-use crate::support::{ROOT, Sandbox, library, run, stderr};
+use crate::support::{self, ROOT, Sandbox, library, run, stderr};
 
 const TOOLS: [&str; 2] = ["make", "pkg-config"];
 
@@ -167,8 +166,8 @@ fn what_is_missing_is_one_line() {
 
 #[test]
 fn cargo_c_installs_the_same() {
-    if !support::all() {
-        return support::skip("it builds the library anew: set SHMCOMM_TEST_ALL=1");
+    if !support::may_rebuild() {
+        return;
     }
     // Not in every CI: it brings 400 crates.
     if !support::is_installed("cargo-cinstall") {
@@ -178,7 +177,7 @@ fn cargo_c_installs_the_same() {
         return;
     }
     let sandbox = Sandbox::new();
-    let mut cargo = Command::new("cargo");
+    let mut cargo = support::cargo();
     cargo.args(["cinstall", "--release", "--locked", "--offline"]);
     cargo.args([
         "--package",
@@ -190,7 +189,7 @@ fn cargo_c_installs_the_same() {
     cargo
         .arg("--target-dir")
         .arg(Path::new(support::TEMPORARY).join("cargo-c"));
-    run(cargo.current_dir(ROOT));
+    run(&mut cargo);
     let mut by_cargo = files(&sandbox.join("usr"));
     run(&mut installed(
         "/usr",

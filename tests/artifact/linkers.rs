@@ -7,8 +7,7 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::support;
-use crate::support::{Link, ObjectName, Sandbox};
+use crate::support::{self, Link, ObjectName, Sandbox};
 
 /// The linkers that are installed.
 fn linkers() -> impl Iterator<Item = &'static str> {
@@ -140,16 +139,9 @@ fn each_linker_makes_a_shared_library_of_the_static_one() {
     }
 }
 
-fn wants_all() -> bool {
-    if !support::all() {
-        support::skip("it rebuilds the library: set SHMCOMM_TEST_ALL=1");
-    }
-    support::all()
-}
-
 #[test]
 fn each_linker_links_the_library() {
-    if !wants_all() || !support::has("nm") || !support::has("readelf") {
+    if !support::may_rebuild() || !support::has("nm") || !support::has("readelf") {
         return;
     }
     for linker in linkers() {
@@ -176,11 +168,10 @@ fn each_linker_links_the_library() {
 /// Builds the library for a target with these flags of rustc. Returns the directory that holds it.
 fn build_for(target: &str, flags: &[&str]) -> PathBuf {
     let directory = Path::new(support::TEMPORARY).join("targets");
-    let mut command = Command::new(env::var_os("CARGO").unwrap_or("cargo".into()));
+    let mut command = support::cargo();
     command.args(["build", "--release", "--offline", "--package", "libshmcomm"]);
     command.args(["--features", "prove-panic-free", "--target", target]);
     command.arg("--target-dir").arg(&directory);
-    command.current_dir(support::ROOT);
     command.env("CARGO_ENCODED_RUSTFLAGS", flags.join("\x1f"));
     support::run(&mut command);
     directory.join(target).join("release")
@@ -202,7 +193,7 @@ fn has_target(target: &str, tools: &[&str]) -> bool {
 #[test]
 fn it_works_with_musl() {
     let target = &format!("{}-unknown-linux-musl", env::consts::ARCH);
-    if !wants_all() || !has_target(target, &["musl-gcc"]) {
+    if !support::may_rebuild() || !has_target(target, &["musl-gcc"]) {
         return;
     }
     for (flag, link) in [("-crt-static", Link::Shared), ("+crt-static", Link::Static)] {
@@ -220,7 +211,7 @@ fn it_works_on_aarch64() {
     if env!("TARGET") == target {
         return support::skip("all tests run on aarch64");
     }
-    if !wants_all() || !has_target(target, &[cc, "qemu-aarch64"]) {
+    if !support::may_rebuild() || !has_target(target, &[cc, "qemu-aarch64"]) {
         return;
     }
     let directory = build_for(target, &[&format!("-Clinker={cc}")]);

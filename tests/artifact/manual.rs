@@ -13,8 +13,7 @@ use std::{env, fs};
 use generate::Example;
 
 use super::headers::declarations::Declarations;
-use crate::support;
-use crate::support::{Link, ObjectName, ROOT, Sandbox, run, stderr, stdout};
+use crate::support::{self, Link, ObjectName, ROOT, Sandbox, run, stderr, stdout};
 
 const UPDATE: &str = "SHMCOMM_UPDATE_MANUAL";
 

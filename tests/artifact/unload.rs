@@ -3,8 +3,7 @@
 use std::path::Path;
 use std::process::Command;
 
-use crate::support;
-use crate::support::{Link, ObjectName, Sandbox};
+use crate::support::{self, Link, ObjectName, Sandbox};
 
 fn program(sandbox: &Sandbox) -> Command {
     let program = support::program("unload.c", &["-Wall", "-Wextra", "-Werror"], Link::Shared);

@@ -25,6 +25,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "fork_by.h"
 #include "shmcomm.h"
 
 /* A path that the library cannot read, and the errno of the failure. */
@@ -134,18 +135,6 @@ static int without(const char *what)
     puts("readable again");
     print("lock", shmc_mutex_lock(mutex, 0));
     return 0;
-}
-
-pid_t fork_without_handlers(void) __asm__("_Fork") __attribute__((weak));
-
-static pid_t fork_by(const char *how)
-{
-    if (strcmp(how, "clone") == 0)
-        return (pid_t)syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0);
-    /* glibc has it since 2.34. */
-    if (strcmp(how, "_Fork") == 0 && fork_without_handlers != NULL)
-        return fork_without_handlers();
-    return fork();
 }
 
 /* Pid 1 of a pid namespace creates a child that is pid 1 of another one. */

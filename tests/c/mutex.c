@@ -4,6 +4,7 @@
  * while another thread runs. Prints "fine", or exits with 77 if this user lacks a permission.
  */
 #define _GNU_SOURCE
+#include "fork_by.h"
 #include "shmcomm.h"
 
 #include <dlfcn.h>
@@ -99,18 +100,6 @@ static void quiet(void)
     if (child == 0)
         lock_quietly();
     join(child);
-}
-
-pid_t fork_without_handlers(void) __asm__("_Fork") __attribute__((weak));
-
-static pid_t fork_by(const char *how)
-{
-    if (strcmp(how, "clone") == 0)
-        return (pid_t)syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0);
-    /* glibc has it since 2.34. */
-    if (strcmp(how, "_Fork") == 0 && fork_without_handlers != NULL)
-        return fork_without_handlers();
-    return fork();
 }
 
 static void *call_library(void *unused)

@@ -5,8 +5,7 @@ use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use crate::support;
-use crate::support::{Child, Link, Sandbox};
+use crate::support::{self, Child, Link, Sandbox};
 
 pub struct Driver {
     pub sandbox: Sandbox,

@@ -4,8 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::{env, fs};
 
-use crate::support;
-use crate::support::{Link, Sandbox};
+use crate::support::{self, Link, Sandbox};
 
 /// Asserts that the only segment has the key of this path and id, and removes it.
 fn assert_created(path: &Sandbox, id: i32, how: &str) {

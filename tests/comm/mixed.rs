@@ -2,8 +2,7 @@
 
 use std::fs;
 
-use crate::support;
-use crate::support::{Link, Sandbox};
+use crate::support::{self, Link, Sandbox};
 
 #[test]
 fn creator_and_user_may_have_either_library() {

@@ -3,8 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::support;
-use crate::support::{Link, ROOT, Sandbox};
+use crate::support::{self, Link, ROOT, Sandbox};
 
 /// A program's own header, without the prototypes that the recipe deletes.
 const OWN_HEADER: &str = r#"

@@ -1,6 +1,6 @@
 //! `COMM_RECLAIM`: `create_shm` replaces a stale segment. Without the variable it replaces nothing.
 
-use std::process::Command;
+use std::process::{Command, Output};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -69,26 +69,21 @@ fn a_segment_of_another_owner_stays() {
 
 /// Runs a script as process 1 of a pid namespace with a `/proc` of its own.
 fn in_pid_namespace(driver: &Driver, script: &str) -> Option<String> {
-    if !support::has("unshare") {
-        return None;
-    }
-    let mut command = driver.sandbox.command("unshare");
-    command.args([
-        "--user",
-        "--map-root-user",
-        "--pid",
-        "--fork",
-        "--mount-proc",
-        "sh",
-        "-c",
-    ]);
-    let output = command.arg(script).arg(&driver.program).output().unwrap();
+    let namespaces = ["--pid", "--fork", "--mount-proc"];
+    let output = in_namespaces(driver, &namespaces, script)?;
+    Some(support::stdout(&output) + &support::stderr(&output))
+}
+
+/// Also `None` if the script may not choose the next pid.
+fn in_namespaces(driver: &Driver, namespaces: &[&str], script: &str) -> Option<Output> {
+    let (sandbox, program) = (&driver.sandbox, &driver.program);
+    let output = support::in_namespaces(sandbox, namespaces, script, program, &[])?;
     let stderr = support::stderr(&output);
-    if stderr.contains("unshare:") || stderr.contains("ns_last_pid") {
+    if stderr.contains("ns_last_pid") {
         support::skip(stderr.trim());
         return None;
     }
-    Some(support::stdout(&output) + &stderr)
+    Some(output)
 }
 
 #[test]
@@ -124,15 +119,11 @@ fn a_segment_from_another_pid_namespace_stays() {
 /// processes. The segment of a living creator that has detached must stay.
 fn assert_kept_in(driver: &Driver, unshare: &[&str], before: &str) {
     let script = format!("{before} COMM_RECLAIM=1 \"$0\" create 8");
-    let mut command = driver.sandbox.command("unshare");
-    command.args(["--user", "--map-root-user"]).args(unshare);
-    command.args(["sh", "-c", &script]).arg(&driver.program);
-    if !support::has("unshare") {
+    let Some(output) = in_namespaces(driver, unshare, &script) else {
         return;
-    }
-    let output = command.output().unwrap();
+    };
     let stderr = support::stderr(&output);
-    if stderr.contains("unshare:") || stderr.contains("mount:") || stderr.contains("ns_last_pid") {
+    if stderr.contains("mount:") {
         return support::skip(stderr.trim());
     }
     assert_eq!(stderr, "shmget: File exists\n", "{before}");

@@ -3,8 +3,7 @@
 use std::path::Path;
 use std::process::Output;
 
-use crate::support;
-use crate::support::{Link, Sandbox};
+use crate::support::{self, Link, Sandbox};
 
 /// Calls as programs make them, correct and wrong.
 const SCENARIOS: &[&[&str]] = &[

@@ -9,8 +9,7 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::support;
-use crate::support::{Child, Link, NOBODY, Sandbox};
+use crate::support::{self, Child, Link, NOBODY, Sandbox};
 
 /// A program in a directory that another user can reach; `None` if the test cannot become that
 /// user.

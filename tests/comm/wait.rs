@@ -5,8 +5,7 @@ use std::time::{Duration, Instant};
 use std::{fs, thread};
 
 use super::driver::Driver;
-use crate::support;
-use crate::support::{Sandbox, timed, within};
+use crate::support::{self, Sandbox, timed, within};
 
 #[test]
 fn a_client_waits_for_its_server() {

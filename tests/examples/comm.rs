@@ -5,9 +5,8 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 use std::{fs, thread};
 
-use crate::support;
 use crate::support::make::{Group, PATIENCE, Tour, tour_file};
-use crate::support::{run, stderr, stdout};
+use crate::support::{self, run, stderr, stdout};
 
 #[test]
 fn make_run_shows_a_whole_conversation() {

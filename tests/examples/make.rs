@@ -6,9 +6,8 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use super::comm::assert_conversation;
-use crate::support;
-use crate::support::make::{Group, STRICT, Tour, tour_file};
-use crate::support::{library, run, stderr, stdout};
+use crate::support::make::{Group, STRICT, Tour, files, tour_file};
+use crate::support::{self, library, run, stderr, stdout};
 
 #[test]
 fn make_static_needs_no_shared_library() {
@@ -44,7 +43,7 @@ fn the_programs_build_without_a_warning() {
             let calls = |line: &&str| line.starts_with(&format!("{compiler} "));
             assert_eq!(
                 commands.lines().filter(calls).count(),
-                sources(),
+                files("c").len(),
                 "{commands}"
             );
             assert_eq!(stderr(&output), "");
@@ -126,19 +125,6 @@ fn a_missing_cargo_is_reported_in_one_line() {
         message.contains("there is no cargo to build the library with: install Rust from https://"),
         "{message}"
     );
-}
-
-/// The number of programs.
-fn sources() -> usize {
-    files("c").len()
-}
-
-fn files(extension: &str) -> Vec<PathBuf> {
-    let entries = fs::read_dir(tour_file("")).unwrap();
-    let paths = entries.map(|entry| entry.unwrap().path());
-    paths
-        .filter(|path| path.extension().is_some_and(|is| is == extension))
-        .collect()
 }
 
 impl Tour {

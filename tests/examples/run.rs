@@ -11,6 +11,7 @@ use crate::support;
 use crate::support::make::{Group, STRICT, Tour, tour_file};
 use crate::support::segments;
 
+/// The programs of layer 2 and the one without a key: each runs on its own.
 pub const PROGRAMS: [&str; 7] = [
     "private",
     "writer",

@@ -1,8 +1,7 @@
 //! The ring, the wake-up and the mutex under loom: see `core/tests/loom/` and `loom_mutex.rs`.
 
 use std::path::Path;
-use std::process::Command;
-use std::{env, str};
+use std::str;
 
 use crate::support;
 
@@ -18,8 +17,7 @@ fn the_mutex_holds_in_all_interleavings() {
 
 /// Runs the models of a file, which must be this many.
 fn explore(models: &str, count: u32) {
-    let cargo = env::var_os("CARGO").unwrap_or("cargo".into());
-    let mut command = Command::new(cargo);
+    let mut command = support::cargo();
     command.args([
         "test",
         "--release",
@@ -30,9 +28,7 @@ fn explore(models: &str, count: u32) {
     ]);
     command.arg("--target-dir");
     command.arg(Path::new(support::TEMPORARY).join("loom"));
-    command
-        .current_dir(support::ROOT)
-        .env("RUSTFLAGS", "--cfg loom");
+    command.env("RUSTFLAGS", "--cfg loom");
     // Optimising these crates takes longer than it saves at run time.
     for unused in ["regex-automata", "regex-syntax", "tracing-subscriber"] {
         command.arg("--config");
@@ -40,7 +36,6 @@ fn explore(models: &str, count: u32) {
     }
     command.env("CARGO_PROFILE_RELEASE_LTO", "off");
     command.env("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "16");
-    command.env_remove("CARGO_BUILD_TARGET");
     command.env_remove("CARGO_ENCODED_RUSTFLAGS");
     let output = support::run(&mut command);
     let text = str::from_utf8(&output.stdout).unwrap();

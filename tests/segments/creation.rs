@@ -1,10 +1,10 @@
 //! A name is absent or whole, at whichever system call its creator is killed. One of several
 //! exclusive creators succeeds.
 
+use std::fs;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
 use std::process::Stdio;
-use std::{fs, thread};
 
 use crate::support;
 use crate::support::ptrace::{Step, kill_after};
@@ -17,16 +17,8 @@ fn only_one_of_several_creators_succeeds_exclusively() {
     let driver = SegmentDriver::new();
     for name in driver.names() {
         for _ in 0..10 {
-            let children: Vec<_> = (0..8)
-                .map(|_| {
-                    let mut command = driver.command(&["open", &name, "64", "cx", "0600"]);
-                    command.stdout(Stdio::piped()).spawn().unwrap()
-                })
-                .collect();
-            let outputs: Vec<_> = children
-                .into_iter()
-                .map(|child| support::stdout(&child.wait_with_output().unwrap()))
-                .collect();
+            let creator = |_| driver.command(&["open", &name, "64", "cx", "0600"]);
+            let outputs = support::outputs_of((0..8).map(creator));
             let made = outputs
                 .iter()
                 .filter(|output| *output == "open: ok\n")
@@ -47,15 +39,7 @@ fn several_creators_share_one_segment() {
     let driver = SegmentDriver::new();
     for name in driver.names() {
         let open = ["open", &name, "64", "c", "0600", "size", "stat", "pause"];
-        let children: Vec<_> = thread::scope(|scope| {
-            let threads: Vec<_> = (0..8)
-                .map(|_| scope.spawn(|| driver.start(&open)))
-                .collect();
-            threads
-                .into_iter()
-                .map(|thread| thread.join().unwrap())
-                .collect()
-        });
+        let children = driver.start_several(8, &open);
         for (_, output) in &children {
             assert!(
                 output.starts_with("open: ok\nsize: 64\n"),

@@ -1,9 +1,8 @@
 //! A process that cannot be looked up counts as alive. No living holder loses its lock, no living
 //! creator loses its object, and no doubtful answer is remembered.
 
-use crate::support;
 use crate::support::driver::Driver;
-use crate::support::{Link, ObjectName, Sandbox};
+use crate::support::{self, Link, ObjectName, Sandbox};
 
 /// The program's output; `None` if this user may not create namespaces.
 fn outcome(driver: &Driver, arguments: &[&str]) -> Option<String> {

@@ -4,9 +4,8 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 
-use crate::support;
-use crate::support::NOBODY;
 use crate::support::segment::{SegmentDriver, failed};
+use crate::support::{self, NOBODY};
 
 #[test]
 fn the_size_is_the_one_that_the_kernel_reports() {
@@ -42,9 +41,6 @@ fn the_size_is_the_one_that_the_kernel_reports() {
 
 #[test]
 fn a_full_file_system_gives_an_errno_and_no_fault() {
-    if !support::has("unshare") {
-        return;
-    }
     let driver = SegmentDriver::new();
     let directory = driver.sandbox.join("small");
     fs::create_dir(&directory).unwrap();
@@ -59,15 +55,11 @@ fn a_full_file_system_gives_an_errno_and_no_fault() {
             "$0" remove "$2"
             "$0" open posix:/another 4096 c 0600 fill remove posix:/another
         "#;
-        let mut command = driver.sandbox.command("unshare");
-        command.args(["--mount", "--user", "--map-root-user", "sh", "-c", script]);
-        let output = command
-            .arg(&driver.program)
-            .arg(&directory)
-            .arg(name)
-            .output()
-            .unwrap();
-        if output.status.code() == Some(9) || support::stderr(&output).contains("unshare:") {
+        let arguments = [directory.as_os_str(), name.as_ref()];
+        let Some(output) = driver.in_namespaces(&["--mount"], script, &arguments) else {
+            return;
+        };
+        if output.status.code() == Some(9) {
             return support::skip(support::stderr(&output).trim());
         }
         let full = failed("open", libc::ENOSPC);

@@ -3,10 +3,9 @@
 use std::fs;
 use std::os::unix::process::CommandExt;
 
-use crate::support;
 use crate::support::driver::Driver;
 use crate::support::segment::{SegmentDriver, failed};
-use crate::support::{Link, NOBODY, ObjectName};
+use crate::support::{self, Link, NOBODY, ObjectName};
 
 #[test]
 fn no_descriptor_is_a_standard_one() {

@@ -2,9 +2,8 @@
 
 use std::{fs, thread};
 
-use crate::support;
-use crate::support::NOBODY;
 use crate::support::segment::{SegmentDriver, failed};
+use crate::support::{self, NOBODY};
 
 #[test]
 fn a_stale_segment_is_replaced_only_on_demand() {
@@ -101,27 +100,14 @@ fn a_segment_of_an_unknown_creator_stays() {
 
 #[test]
 fn a_segment_from_another_pid_namespace_stays() {
-    if !support::has("unshare") {
-        return;
-    }
     let driver = SegmentDriver::new();
     for name in driver.names() {
         driver.run(&["open", &name, "64", "cx", "0600"]);
-        let mut command = driver.sandbox.command("unshare");
-        command.args([
-            "--user",
-            "--map-root-user",
-            "--pid",
-            "--fork",
-            "--mount-proc",
-        ]);
-        command
-            .arg(&driver.program)
-            .args(["open", &name, "8", "cxR", "0600"]);
-        let output = command.output().unwrap();
-        if support::stderr(&output).contains("unshare:") {
-            return support::skip(support::stderr(&output).trim());
-        }
+        let namespaces = ["--pid", "--fork", "--mount-proc"];
+        let script = r#"exec "$0" open "$1" 8 cxR 0600"#;
+        let Some(output) = driver.in_namespaces(&namespaces, script, &[name.as_ref()]) else {
+            return;
+        };
         assert_eq!(
             support::stdout(&output),
             failed("open", libc::EEXIST),
@@ -138,15 +124,7 @@ fn one_of_several_creators_replaces_a_stale_segment() {
         for _ in 0..5 {
             driver.run(&["open", &name, "64", "cx", "0600"]);
             let open = ["open", &name, "8", "cxR", "0600", "pause"];
-            let children: Vec<_> = thread::scope(|scope| {
-                let threads: Vec<_> = (0..4)
-                    .map(|_| scope.spawn(|| driver.start(&open)))
-                    .collect();
-                threads
-                    .into_iter()
-                    .map(|thread| thread.join().unwrap())
-                    .collect()
-            });
+            let children = driver.start_several(4, &open);
             let made = children.iter().filter(|(_, output)| output == "open: ok\n");
             assert_eq!(made.count(), 1, "{name}");
             driver.run(&["remove", &name]);

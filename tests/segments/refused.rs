@@ -5,9 +5,8 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 
-use crate::support;
-use crate::support::NOBODY;
 use crate::support::segment::{SegmentDriver, failed};
+use crate::support::{self, NOBODY};
 
 #[test]
 fn garbage_gets_an_errno() {
@@ -201,18 +200,12 @@ fn limits_of_the_process_give_errnos() {
 
 #[test]
 fn a_read_only_file_system_gives_an_errno() {
-    if !support::has("unshare") {
-        return;
-    }
     let driver = SegmentDriver::new();
     let script = r#"mount -t tmpfs -o ro none /dev/shm && "$0" open "$1" 64 c 0600"#;
-    let mut command = driver.sandbox.command("unshare");
-    command.args(["--mount", "--user", "--map-root-user", "sh", "-c", script]);
-    let output = command
-        .arg(&driver.program)
-        .arg(driver.posix())
-        .output()
-        .unwrap();
+    let name = driver.posix();
+    let Some(output) = driver.in_namespaces(&["--mount"], script, &[name.as_ref()]) else {
+        return;
+    };
     if !output.status.success() {
         return support::skip(support::stderr(&output).trim());
     }

@@ -7,10 +7,9 @@ use std::process::{Command, Stdio};
 use std::thread;
 use std::time::Duration;
 
-use crate::support;
 use crate::support::ptrace::{Step, kill_after};
 use crate::support::segment::{SegmentDriver, failed, temporary_names};
-use crate::support::{Sandbox, spread};
+use crate::support::{self, Sandbox, spread};
 
 /// Sets of calls that a kernel, a file system or a sandbox may refuse.
 const REFUSED: [&[&str]; 9] = [
@@ -95,16 +94,8 @@ fn only_one_of_several_creators_succeeds_exclusively() {
     for refused in [REFUSED[0], REFUSED[6], REFUSED[8]] {
         for _ in 0..10 {
             let open = ["open", &name, "64", "cx", "0600"];
-            let children: Vec<_> = (0..6)
-                .map(|_| {
-                    let mut command = refusing(&driver, &launcher, refused, &open);
-                    command.stdout(Stdio::piped()).spawn().unwrap()
-                })
-                .collect();
-            let outputs: Vec<_> = children
-                .into_iter()
-                .map(|child| support::stdout(&child.wait_with_output().unwrap()))
-                .collect();
+            let creator = |_| refusing(&driver, &launcher, refused, &open);
+            let outputs = support::outputs_of((0..6).map(creator));
             let made = outputs.iter().filter(|output| *output == "open: ok\n");
             assert_eq!(made.count(), 1, "{refused:?}: {outputs:?}");
             driver.run(&["remove", &name]);
@@ -173,9 +164,6 @@ fn a_living_creators_temporary_name_stays() {
 
 #[test]
 fn without_proc_objects_are_created_and_never_replaced() {
-    if !support::has("unshare") {
-        return;
-    }
     let driver = SegmentDriver::new();
     for name in [driver.posix(), driver.file()] {
         let script = r#"
@@ -184,10 +172,10 @@ fn without_proc_objects_are_created_and_never_replaced() {
             "$0" open "$1" 8 cxR 0600
             "$0" remove "$1"
         "#;
-        let mut command = driver.sandbox.command("unshare");
-        command.args(["--mount", "--user", "--map-root-user", "sh", "-c", script]);
-        let output = command.arg(&driver.program).arg(&name).output().unwrap();
-        if output.status.code() == Some(9) || support::stderr(&output).contains("unshare:") {
+        let Some(output) = driver.in_namespaces(&["--mount"], script, &[name.as_ref()]) else {
+            return;
+        };
+        if output.status.code() == Some(9) {
             return support::skip(support::stderr(&output).trim());
         }
         let in_use = failed("open", libc::EEXIST);

@@ -4,9 +4,8 @@
 use std::io::{BufRead, BufReader, Write};
 use std::process::Command;
 
-use crate::support;
 use crate::support::driver::Driver;
-use crate::support::{Child, Link};
+use crate::support::{self, Child, Link};
 
 /// A creator that has created its segment and has not locked it yet.
 struct Creator {

@@ -7,9 +7,8 @@ use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use std::{fs, thread};
 
-use crate::support;
 use crate::support::driver::Driver;
-use crate::support::{Child, Link};
+use crate::support::{self, Child, Link};
 
 fn driver() -> Driver {
     Driver::build("segment.c", Link::Static)

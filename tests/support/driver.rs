@@ -1,7 +1,8 @@
 //! A test program that makes the calls that its arguments name, and a unique name of each kind.
 
+use std::ffi::OsStr;
 use std::path::PathBuf;
-use std::process::Command;
+use std::process::{Command, Output};
 
 use super::{Link, ObjectName, Sandbox};
 
@@ -60,6 +61,16 @@ impl Driver {
         let mut command = self.sandbox.command(&self.program);
         command.args(arguments);
         command
+    }
+
+    /// Same as [`super::in_namespaces`], with the driver as the program.
+    pub fn in_namespaces(
+        &self,
+        namespaces: &[&str],
+        script: &str,
+        arguments: &[&OsStr],
+    ) -> Option<Output> {
+        super::in_namespaces(&self.sandbox, namespaces, script, &self.program, arguments)
     }
 
     /// Runs it, and asserts that it succeeds. Returns its output.

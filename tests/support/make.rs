@@ -1,20 +1,18 @@
 //! The programs of `c-examples/`, built by `make` in a sandbox and run in process groups.
 #![allow(dead_code)]
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::LazyLock;
-use std::sync::mpsc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 use std::{io, thread};
 
-use crate::support;
-use crate::support::{ROOT, Sandbox, library, run};
+use crate::support::{self, ROOT, Sandbox, library, run};
 
 /// Longer than any conversation, even if all tests run at once.
 pub const PATIENCE: Duration = Duration::from_secs(50);
@@ -24,22 +22,20 @@ pub fn tour_file(name: &str) -> PathBuf {
     Path::new(ROOT).join("c-examples").join(name)
 }
 
-/// The programs of the examples.
-pub const PROGRAMS: [&str; 13] = [
-    "server",
-    "client",
-    "private",
-    "writer",
-    "reader",
-    "posix",
-    "mapped-file",
-    "status",
-    "removal",
-    "semaphore",
-    "channel-server",
-    "channel-client",
-    "channel-killed",
-];
+/// The files of the examples with this extension.
+pub fn files(extension: &str) -> Vec<PathBuf> {
+    let entries = fs::read_dir(tour_file("")).unwrap();
+    let paths = entries.map(|entry| entry.unwrap().path());
+    paths
+        .filter(|path| path.extension().is_some_and(|is| is == extension))
+        .collect()
+}
+
+/// The names of the programs: each has one source.
+fn programs() -> impl Iterator<Item = OsString> {
+    let sources = files("c").into_iter();
+    sources.map(|source| source.file_stem().unwrap().to_owned())
+}
 
 /// A sandbox that `make` builds the examples into.
 pub struct Tour(pub Sandbox);
@@ -53,8 +49,8 @@ impl Tour {
     /// A sandbox in which `make all` has nothing to do.
     pub fn new() -> Option<Self> {
         let tour = Self::empty()?;
-        for program in PROGRAMS {
-            fs::hard_link(built().join(program), tour.0.join(program)).unwrap();
+        for program in programs() {
+            fs::hard_link(built().join(&program), tour.0.join(&program)).unwrap();
         }
         Some(tour)
     }
@@ -92,12 +88,12 @@ fn built() -> &'static Path {
     static BUILT: LazyLock<PathBuf> = LazyLock::new(|| {
         let tour = Tour(Sandbox::new());
         run(&mut tour.make(["all", STRICT]));
-        let programs = Path::new(support::TEMPORARY).join("examples");
-        fs::create_dir_all(&programs).unwrap();
-        for program in PROGRAMS {
-            fs::rename(tour.0.join(program), programs.join(program)).unwrap();
+        let built = Path::new(support::TEMPORARY).join("examples");
+        fs::create_dir_all(&built).unwrap();
+        for program in programs() {
+            fs::rename(tour.0.join(&program), built.join(&program)).unwrap();
         }
-        programs
+        built
     });
     &BUILT
 }

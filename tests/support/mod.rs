@@ -4,6 +4,7 @@
 
 pub mod channel;
 pub mod driver;
+mod library;
 pub mod make;
 pub mod measure;
 mod program;
@@ -16,10 +17,12 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::{env, fs, io};
 
+pub use library::{
+    build_library, build_library_with, build_reference, cargo, library, may_rebuild,
+};
 pub use measure::{Progress, all, median, spread, timed, within};
 pub use program::{Link, build, cc, once, preload, program, source};
 
@@ -27,29 +30,41 @@ pub use program::{Link, build, cc, once, preload, program, source};
 pub const TEMPORARY: &str = env!("CARGO_TARGET_TMPDIR");
 pub const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 
-/// The library of `cargo build --release`, built into the tests' own target directory. The linker
-/// proves that nothing in it panics.
-pub fn library() -> &'static Path {
-    static DIRECTORY: OnceLock<PathBuf> = OnceLock::new();
-    DIRECTORY.get_or_init(|| build_library("library", &[]))
+/// Runs commands at the same time. Returns what each printed.
+pub fn outputs_of(commands: impl IntoIterator<Item = Command>) -> Vec<String> {
+    let start = |mut command: Command| command.stdout(Stdio::piped()).spawn().unwrap();
+    let children: Vec<_> = commands.into_iter().map(start).collect();
+    children
+        .into_iter()
+        .map(|child| stdout(&child.wait_with_output().unwrap()))
+        .collect()
 }
 
-/// Builds the library into its own target directory. Returns the directory that holds it.
-pub fn build_library(target: &str, profile: &[(&str, &str)]) -> PathBuf {
-    build_library_with(&[], target, profile)
-}
-
-/// The same with more arguments for cargo.
-pub fn build_library_with(arguments: &[&str], target: &str, profile: &[(&str, &str)]) -> PathBuf {
-    let target = Path::new(TEMPORARY).join(target);
-    let cargo = env::var_os("CARGO").unwrap_or("cargo".into());
-    let mut command = Command::new(cargo);
-    command.args(["build", "--release", "--offline", "--package", "libshmcomm"]);
-    command.args(["--features", "prove-panic-free", "--target-dir"]);
-    command.arg(&target).args(arguments).current_dir(ROOT);
-    command.env_remove("CARGO_BUILD_TARGET");
-    run(command.envs(profile.iter().copied()));
-    target.join("release")
+/// Runs a script in new namespaces, with the program as `$0`. `None`, with the reason, if `unshare`
+/// is missing or the system refuses.
+pub fn in_namespaces(
+    sandbox: &Sandbox,
+    namespaces: &[&str],
+    script: &str,
+    program: &Path,
+    arguments: &[&OsStr],
+) -> Option<Output> {
+    if !has("unshare") {
+        return None;
+    }
+    let mut command = sandbox.command("unshare");
+    command.args(["--user", "--map-root-user"]).args(namespaces);
+    command
+        .args(["sh", "-c", script])
+        .arg(program)
+        .args(arguments);
+    let output = command.output().unwrap();
+    let refusal = stderr(&output);
+    if refusal.contains("unshare:") {
+        skip(refusal.trim());
+        return None;
+    }
+    Some(output)
 }
 
 /// Runs a command that must succeed.
@@ -101,25 +116,6 @@ pub fn find(tool: &str) -> Option<PathBuf> {
     env::split_paths(&env::var_os("PATH").unwrap_or_default())
         .map(|directory| directory.join(tool))
         .find(|file| file.is_file())
-}
-
-/// Builds the C `comm.c` as a shared library, for keys of this path.
-pub fn build_reference(path: &Path, library: &Path) {
-    // Debugging information is for abidiff.
-    run(cc()
-        .args([
-            "-O2",
-            "-shared",
-            "-fPIC",
-            "-Wl,-soname,libshmcomm.so.0",
-            "-I",
-        ])
-        .arg(Path::new(ROOT).join("include"))
-        .arg(format!("-D_PATH_NAME_=\"{}\"", path.display()))
-        .arg("-o")
-        .arg(library)
-        .arg(source("comm.c")));
-    let _ = std::os::unix::fs::symlink(library, library.with_extension("so.0"));
 }
 
 /// A unique directory, whose files have unique keys. The directory and the segments of those keys

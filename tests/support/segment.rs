@@ -51,6 +51,19 @@ impl SegmentDriver {
         start(&mut self.command(arguments))
     }
 
+    /// The same for processes that start at the same time.
+    pub fn start_several(&self, count: usize, arguments: &[&str]) -> Vec<(Child, String)> {
+        thread::scope(|scope| {
+            let threads: Vec<_> = (0..count)
+                .map(|_| scope.spawn(|| self.start(arguments)))
+                .collect();
+            threads
+                .into_iter()
+                .map(|thread| thread.join().unwrap())
+                .collect()
+        })
+    }
+
     pub fn assert_absent(&self, name: &str) {
         let absent = format!("open: errno {}\n", libc::ENOENT);
         assert_eq!(self.run(&["open", name, "0", "", "0"]), absent, "{name}");

@@ -8,9 +8,8 @@ use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 use std::{env, thread};
 
-use crate::support;
 use crate::support::driver::Driver;
-use crate::support::{Link, Progress};
+use crate::support::{self, Link, Progress};
 
 struct Side(Child);
 

@@ -4,8 +4,7 @@ use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::Command;
 
-use crate::support;
-use crate::support::{Child, Link, Sandbox};
+use crate::support::{self, Child, Link, Sandbox};
 
 struct Driver {
     sandbox: Sandbox,

@@ -10,11 +10,10 @@ use std::process::Stdio;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use super::survivors::{EVERY, NEXT, Survivors, at_once, received};
-use crate::support;
-use crate::support::channel::failed;
+use super::survivors::{EVERY, NEXT, at_once, received};
+use crate::support::channel::{ChannelDriver, failed};
 use crate::support::ptrace::{kill_between, stop_between};
-use crate::support::{Child, Link, Progress, Sandbox, timed};
+use crate::support::{self, Child, Link, Progress, Sandbox, timed};
 
 /// A call during which a process is killed, at each instruction in turn.
 struct Killed {
@@ -40,7 +39,7 @@ enum Open {
 fn kill_at_each_instruction(what: &str, killed: &Killed, shared: bool) {
     static TOTAL: AtomicU64 = AtomicU64::new(0);
 
-    let driver = Survivors::new();
+    let driver = ChannelDriver::new();
     let with_flags = |words: &str| words.replace("FLAGS", if shared { "h" } else { "" });
     let (mut kills, mut with, mut without) = (0, 0, 0);
     let attempt = |instructions| {
@@ -179,7 +178,7 @@ killed_in! {
 /// this sender and of the next one.
 #[test]
 fn killed_while_it_sends_to_a_sleeping_receiver() {
-    let driver = Survivors::new();
+    let driver = ChannelDriver::new();
     let mut kills = 0;
     let mut progress = Progress::new("send to a sleeping receiver");
     for instructions in support::spread(EVERY) {
@@ -223,7 +222,7 @@ fn killed_while_it_sends_to_a_sleeping_receiver() {
 /// Stops a sender at each instruction of a send: its receiver neither hangs nor sees half a message.
 #[test]
 fn stopped_while_it_sends() {
-    let driver = Survivors::new();
+    let driver = ChannelDriver::new();
     let send = "open NAME 4096 sc 0600 send one 0 mark send two 0";
     let mut with = 0;
     let attempt = |instructions| {

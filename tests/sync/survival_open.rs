@@ -6,15 +6,15 @@ use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
-use super::survivors::{NEXT, Survivors, at_once, received};
-use crate::support;
+use super::survivors::{NEXT, at_once, received};
+use crate::support::channel::ChannelDriver;
 use crate::support::ptrace::{Step, count_after_stops, kill_after, kill_after_stops};
 use crate::support::segment::assert_no_new_temporary_names;
-use crate::support::{Progress, timed};
+use crate::support::{self, Progress, timed};
 
 #[test]
 fn killed_at_each_system_call_of_open_and_close() {
-    let driver = Survivors::new();
+    let driver = ChannelDriver::new();
     let make = "open NAME 4096 sc 0600 send one 0 close";
     for steps in 0.. {
         let ended = at_once(|| {
@@ -36,7 +36,7 @@ const OPEN: &str = "mark open NAME 4096 sc 0600";
 
 /// Kills an opener this many instructions after a start or end of a system call. Returns whether it
 /// had opened the channel before.
-fn killed_in_open(driver: &Survivors, stops: u64, further: u64) -> bool {
+fn killed_in_open(driver: &ChannelDriver, stops: u64, further: u64) -> bool {
     at_once(|| {
         let mut victim = driver.process(OPEN);
         let ended = kill_after_stops(victim.stdout(Stdio::null()), stops, further).unwrap();
@@ -46,7 +46,7 @@ fn killed_in_open(driver: &Survivors, stops: u64, further: u64) -> bool {
 
 #[test]
 fn killed_after_each_system_call_of_open() {
-    let driver = Survivors::new();
+    let driver = ChannelDriver::new();
     let mut progress = Progress::new("open");
     for stops in 0.. {
         progress.at(format_args!("{stops} starts and ends of system calls"));
@@ -70,7 +70,7 @@ fn killed_at_instructions_spread_over_open() {
         return support::skip("2000 kills take half a minute: set SHMCOMM_TEST_ALL=1");
     }
     // The number of instructions that follow each start and end of a system call.
-    let driver = Survivors::new();
+    let driver = ChannelDriver::new();
     let following: Vec<u64> = (0..)
         .map_while(|stops| {
             let count = count_after_stops(driver.process(OPEN).stdout(Stdio::null()), stops);
@@ -81,7 +81,7 @@ fn killed_at_instructions_spread_over_open() {
     let all = following[0];
     assert!(all > 1000 && following.len() > 20, "{following:?}");
 
-    let kill = |driver: &Survivors, instruction: u64| {
+    let kill = |driver: &ChannelDriver, instruction: u64| {
         let stops = following
             .iter()
             .rposition(|&following| all.saturating_sub(following) <= instruction)
@@ -95,7 +95,7 @@ fn killed_at_instructions_spread_over_open() {
     std::thread::scope(|scope| {
         for thread in 0..THREADS {
             scope.spawn(move || {
-                let driver = Survivors::new();
+                let driver = ChannelDriver::new();
                 let mut progress = Progress::new("open");
                 for number in (thread..KILLS).step_by(THREADS as usize) {
                     progress.at(format_args!("kill {number}"));
@@ -111,7 +111,7 @@ fn killed_at_instructions_spread_over_open() {
 
 /// After a creator was killed, the next process creates or opens the channel and uses it. Returns
 /// the time that this takes.
-fn assert_usable(driver: &Survivors, steps: u64, had_sent: bool) -> Duration {
+fn assert_usable(driver: &ChannelDriver, steps: u64, had_sent: bool) -> Duration {
     let (output, took) = timed(|| driver.output(&NEXT.replace("FLAGS", "")));
     match received(&output).as_slice() {
         ["next"] if !had_sent => {}

@@ -1,29 +1,12 @@
 //! Processes that use a channel after another one was killed.
 
-use std::ops::Deref;
 use std::process::Command;
 use std::time::Duration;
 
 use crate::support;
-use crate::support::Link;
-use crate::support::driver::Driver;
+use crate::support::channel::ChannelDriver;
 
-/// The driver of `channel.c`.
-pub struct Survivors(Driver);
-
-impl Deref for Survivors {
-    type Target = Driver;
-
-    fn deref(&self) -> &Driver {
-        &self.0
-    }
-}
-
-impl Survivors {
-    pub fn new() -> Self {
-        Self(Driver::build("channel.c", Link::Static))
-    }
-
+impl ChannelDriver {
     /// A process with these arguments, in which NAME stands for the object's name.
     pub fn process(&self, words: &str) -> Command {
         let words = words.replace("NAME", &self.posix());

@@ -15,8 +15,8 @@ pub enum Side {
 /// One direction between two processes, for messages of this many words. It is created before
 /// the two start; each inherits it and opens its end.
 pub trait Peer<const WORDS: usize>: Sized {
-    /// Creates all that both ends need, with a ring of this many bytes. What outlives the process
-    /// is named by the scratch, or removed when this is dropped.
+    /// Creates everything that both ends need, with a ring of this many bytes. An object that
+    /// outlives the process has a name of the scratch, or `drop` removes it.
     fn new(scratch: &Scratch, ring: usize) -> Result<Self>;
     /// Opens an end.
     fn open(&mut self, side: Side) -> Result<()>;

@@ -145,13 +145,8 @@ mod tests {
     fn a_dead_holders_end_is_waited_for_and_a_living_ones_is_not() {
         let name = format!("shmcomm-test-{}-last-holder", sys::getpid());
         let options = Options {
-            side: Side::Sender,
-            capacity: 0,
-            mode: 0o600,
             create: true,
-            exclusive: false,
-            shared: false,
-            interruptible: false,
+            ..Options::new(Side::Sender)
         };
         let open = || options.open(Name::Posix(name.as_bytes()));
         let holder = open().unwrap();

@@ -206,13 +206,9 @@ mod tests {
         let name = format!("shmcomm-test-{}-{name}", sys::getpid());
         let ends = [Side::Sender, Side::Receiver].map(|side| {
             let options = Options {
-                side,
                 capacity: 4096,
-                mode: 0o600,
                 create: true,
-                exclusive: false,
-                shared: false,
-                interruptible: false,
+                ..Options::new(side)
             };
             options.open(Name::Posix(name.as_bytes())).unwrap()
         });

@@ -58,6 +58,13 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Options {
+    /// Same as the default.
+    pub const fn new() -> Self {
         Self {
             size: 0,
             mode: 0o600,

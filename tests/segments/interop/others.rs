@@ -9,8 +9,7 @@ use std::process::{ChildStdout, Command};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use crate::support;
-use crate::support::{Child, Link, Sandbox};
+use crate::support::{self, Child, Link, Sandbox};
 
 pub const TEXT: &str = "how are you";
 

@@ -5,8 +5,7 @@ use std::os::unix::fs::MetadataExt;
 use std::process::Command;
 
 use super::others::*;
-use crate::support;
-use crate::support::NOBODY;
+use crate::support::{self, NOBODY};
 
 /// Columns of `lsipc` for the segment with this id.
 fn lsipc(id: &str, columns: &str) -> Option<String> {
@@ -103,10 +102,7 @@ fn owner_and_group_are_those_that_others_see() {
 
 #[test]
 fn we_use_a_segment_of_ipcmk() {
-    if !["unshare", "ipcmk", "ipcs", "ipcrm"]
-        .into_iter()
-        .all(support::has)
-    {
+    if !["ipcmk", "ipcs", "ipcrm"].into_iter().all(support::has) {
         return;
     }
     let fixture = Fixture::new();
@@ -123,12 +119,10 @@ fn we_use_a_segment_of_ipcmk() {
         set -- $(tail -n 1 /proc/sysvipc/shm)
         "$0" open sysv:id:$2 0 "" 0 stat close remove sysv:id:$2
         ipcs --shmems | grep -c 0x"#;
-    let mut command = fixture.sandbox.command("unshare");
-    command.args(["--ipc", "--user", "--map-root-user", "sh", "-c", script]);
-    let output = command.arg(&fixture.segment).output().unwrap();
-    if support::stderr(&output).contains("unshare:") {
-        return support::skip(support::stderr(&output).trim());
-    }
+    let (sandbox, program) = (&fixture.sandbox, &fixture.segment);
+    let Some(output) = support::in_namespaces(sandbox, &["--ipc"], script, program, &[]) else {
+        return;
+    };
     let output = support::stdout(&output);
     let lines: Vec<_> = output.lines().collect();
     assert_eq!(lines.len(), 14, "{output}");

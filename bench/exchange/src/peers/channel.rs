@@ -147,17 +147,14 @@ impl<const WORDS: usize> Peer<WORDS> for Rust {
     }
     fn open(&mut self, side: Side) -> Result<()> {
         let options = Options {
-            side: if side == Side::Sender {
-                End::Sender
-            } else {
-                End::Receiver
-            },
             capacity: self.ring,
             mode: MODE,
             create: true,
-            exclusive: false,
-            shared: false,
-            interruptible: false,
+            ..Options::new(if side == Side::Sender {
+                End::Sender
+            } else {
+                End::Receiver
+            })
         };
         let name = Name::parse(self.name.as_bytes()).map_err(|_| "no name")?;
         self.channel = Some(options.open(name)?);
