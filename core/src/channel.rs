@@ -7,6 +7,7 @@
 mod endpoint;
 #[doc(hidden)]
 pub mod lock;
+pub mod look;
 mod memory;
 mod open;
 #[doc(hidden)]

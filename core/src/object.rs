@@ -15,7 +15,7 @@ use crate::error::{Call, Errno, Error};
 use crate::sys::{self, Access, Descriptor, Lock};
 
 pub use name::ObjectName;
-pub use removal::remove;
+pub use removal::{StaleObject, remove};
 pub use unpublished::{TemporaryLink, Unpublished};
 
 /// How an object is opened.
