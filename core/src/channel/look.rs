@@ -59,6 +59,10 @@ pub struct State {
     pub sent: u64,
     /// Messages received since the channel was created.
     pub received: u64,
+    /// Bytes sent since then, with their lengths.
+    pub sent_bytes: u64,
+    /// Bytes received since then, with their lengths.
+    pub received_bytes: u64,
 }
 
 /// One end of a channel at one moment.
@@ -166,6 +170,8 @@ impl Look<'_> {
             used: tail.saturating_sub(head).min(capacity),
             sent,
             received,
+            sent_bytes: tail,
+            received_bytes: head,
         })
     }
 

@@ -1,0 +1,11 @@
+//! Black-box tests of the tool `shmcomm`.
+
+mod clean;
+mod generated;
+mod json;
+mod looks;
+mod messages;
+mod names;
+mod output;
+mod support;
+mod users;
