@@ -2,6 +2,7 @@
 
 mod clean;
 mod generated;
+mod install;
 mod json;
 mod looks;
 mod messages;
