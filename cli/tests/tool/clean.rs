@@ -180,7 +180,6 @@ fn no_object_in_use_is_ever_removed() {
                 }
             });
         }
-        // Stops the tools also if an assertion fails.
         let _done = Done(&is_done);
         let mut kept = 0_u64;
         for round in 0..rounds {
@@ -207,12 +206,4 @@ fn no_object_in_use_is_ever_removed() {
         assert!(kept > 0, "tools were always faster");
     });
     assert!(cleaned.load(Relaxed) > 0, "no tool was ever faster");
-}
-
-struct Done<'a>(&'a AtomicBool);
-
-impl Drop for Done<'_> {
-    fn drop(&mut self) {
-        self.0.store(true, Relaxed);
-    }
 }

@@ -2,6 +2,7 @@
 
 use std::ffi::CString;
 use std::fs::{self, File, OpenOptions};
+use std::io::{BufRead, BufReader, Read};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileExt, MetadataExt};
 
@@ -226,6 +227,20 @@ fn a_foreign_object_is_looked_at_without_filling_its_holes() {
     }
 }
 
+#[test]
+fn a_watched_file_that_shrinks_is_a_failure() {
+    let object = Object::new();
+    object.stale_channel(&[]);
+    let mut watch = tool(["watch", "-n", "0.01", &object.text()]);
+    let mut watch = Child(watch.stdout(std::process::Stdio::piped()).spawn().unwrap());
+    let mut output = BufReader::new(watch.0.stdout.take().unwrap());
+    // It has looked at the channel.
+    output.read_line(&mut String::new()).unwrap();
+    set_size(&object, 0);
+    output.read_to_end(&mut Vec::new()).unwrap();
+    assert_eq!(watch.0.wait().unwrap().code(), Some(2));
+}
+
 /// The file loses and gets back its pages while it is looked at: no SIGBUS.
 #[test]
 fn a_file_that_shrinks_meanwhile_is_survived() {
@@ -241,11 +256,11 @@ fn a_file_that_shrinks_meanwhile_is_survived() {
                 file.write_all_at(&bytes, 0).unwrap();
             }
         });
+        let _done = Done(&is_done);
         let rounds = if measure::all() { 1000 } else { 50 };
         for _ in 0..rounds {
             let (_, stderr, status) = run(["check", &object.text()]);
             assert!((0..=2).contains(&status), "{status}: {stderr}");
         }
-        is_done.store(true, std::sync::atomic::Ordering::Relaxed);
     });
 }

@@ -123,7 +123,7 @@ fn an_end_can_be_shared() {
     wait_until("a sender", || run(["who", &object.text()]).2 == 0);
     assert_eq!(with_input(&mut tool(create), b"from the second\n").2, 0);
     assert_eq!(
-        run(["recv", "-n", "1", &object.text()]).0,
+        run(["recv", "-n", "1", "-t", "5", &object.text()]).0,
         "from the second\n"
     );
     drop(first.0.stdin.take());
@@ -137,7 +137,10 @@ fn a_message_that_cannot_be_printed_stays() {
     object.stale_channel(&[b"kept"]);
     let (reader, writer) = std::io::pipe().unwrap();
     drop(reader);
-    let mut receive = tool(["recv", "-n", "1", &object.text()]);
+    let mut receive = tool(["recv", "-n", "1", "-t", "5", &object.text()]);
     assert_eq!(receive.stdout(writer).status().unwrap().code(), Some(0));
-    assert_eq!(run(["recv", "-n", "1", &object.text()]).0, "kept\n");
+    assert_eq!(
+        run(["recv", "-n", "1", "-t", "5", &object.text()]).0,
+        "kept\n"
+    );
 }

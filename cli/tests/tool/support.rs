@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
-use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
 use std::{env, fs, io, thread};
 
 use shmcomm::{Channel, Name, Segment, Side, channel, segment};
@@ -251,7 +251,7 @@ pub fn masked(text: &str, masks: &[(String, &str)]) -> String {
     masks.iter().fold(text.to_owned(), mask)
 }
 
-/// Whether the object has the word.
+/// Whether a program is installed. If it is not, reports that the test skips a part.
 pub fn has_tool(name: &str) -> bool {
     let path = env::var_os("PATH").unwrap_or_default();
     let found = env::split_paths(&path).any(|directory| directory.join(name).is_file());
@@ -265,4 +265,13 @@ pub fn has_tool(name: &str) -> bool {
 pub fn is_root() -> bool {
     // SAFETY: takes no argument.
     unsafe { libc::geteuid() == 0 }
+}
+
+/// Stops other threads when it is dropped, also if an assertion fails.
+pub struct Done<'a>(pub &'a AtomicBool);
+
+impl Drop for Done<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Relaxed);
+    }
 }
