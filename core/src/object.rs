@@ -34,6 +34,20 @@ pub struct OpenMode {
     pub mode: u32,
 }
 
+impl OpenMode {
+    /// An existing object.
+    pub const fn existing(access: Access) -> Self {
+        Self {
+            access,
+            create: false,
+            exclusive: false,
+            reclaim: false,
+            size: 0,
+            mode: 0,
+        }
+    }
+}
+
 /// An object that was opened.
 #[allow(clippy::large_enum_variant, reason = "there is no heap")]
 pub enum Opened {
@@ -41,6 +55,20 @@ pub enum Opened {
     Found(Descriptor, usize),
     /// It is new: the caller publishes it.
     Fresh(Unpublished),
+}
+
+/// Opens again each time that another process has created or removed the name meanwhile
+/// ([`Error::RACED`]), then EBUSY.
+pub fn until_settled<T>(mut open: impl FnMut() -> Result<T, Error>) -> Result<T, Error> {
+    const MAX_ATTEMPTS: u32 = 100;
+
+    for _ in 0..MAX_ATTEMPTS {
+        match open() {
+            Err(Error::RACED) => {}
+            opened => return opened,
+        }
+    }
+    Err(Call::Open.failed(Errno::EBUSY))
 }
 
 /// Attaches the object of this name, or creates one. [`Error::RACED`] if the caller must start again.

@@ -9,6 +9,7 @@
 
 mod creation;
 mod foreign;
+mod shared;
 #[path = "../support/mod.rs"]
 mod support;
 mod waits;
@@ -21,6 +22,7 @@ const LOCK: New = New {
     value: 1,
     mode: 0o600,
     exclusive: false,
+    reclaim: false,
     kind: Kind::Units,
 };
 
