@@ -1,6 +1,6 @@
 //! Temporary names, for an object that cannot be created without one or that is about to be removed.
 //!
-//! A temporary name is unique, and its creator locks the file. The name of a dead creator blocks no
+//! A temporary name has a random number, and its creator locks the file. The name of a dead creator blocks no
 //! process; the next creator in that directory that needs a temporary name removes it.
 
 use super::name::ObjectName;
@@ -15,11 +15,11 @@ pub const NEW: &str = ".shmcomm-0x";
 pub const OLD: &str = ".shmcomm-old-0x";
 const DIGITS: usize = 16;
 
-/// A unique temporary name in the directory of an object.
-pub fn unique(name: ObjectName<'_>, beginning: &str) -> Result<Path, Error> {
-    let mut number = Text::new();
-    number.hex(sys::getrandom(), DIGITS);
-    let digits = number.as_bytes().strip_prefix(b"0x").unwrap_or_default();
+/// The temporary name with this number, in the directory of an object.
+pub fn path(name: ObjectName<'_>, beginning: &str, number: u64) -> Result<Path, Error> {
+    let mut digits = Text::new();
+    digits.hex(number, DIGITS);
+    let digits = digits.as_bytes().strip_prefix(b"0x").unwrap_or_default();
     Path::new(&[name.directory(), beginning.as_bytes(), digits])
 }
 

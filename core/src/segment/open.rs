@@ -205,7 +205,7 @@ impl Options {
         let segment = self.prepare(self.map(file, size, kind, HugePages::None)?)?;
         // The name comes last, when nothing else can fail.
         if let (Some(link), Memory::Object(file, _)) = (link, &segment.memory) {
-            link.publish(file, name)?;
+            link.publish(file)?;
         }
         Ok(segment)
     }

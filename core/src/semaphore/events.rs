@@ -79,7 +79,7 @@ impl Events {
                 events.memory().magic.store(MAGIC, Relaxed);
                 events.memory().word.store(value, Relaxed);
                 // The name comes last, when nothing else can fail.
-                link.publish(&events.file, name)?;
+                link.publish(&events.file)?;
                 Ok(events)
             }
         })
