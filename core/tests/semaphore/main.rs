@@ -9,7 +9,9 @@
 
 mod creation;
 mod foreign;
+mod object;
 mod shared;
+mod shared_waits;
 #[path = "../support/mod.rs"]
 mod support;
 mod waits;
