@@ -188,3 +188,52 @@ fn rename_under_lock(from: &Path, name: ObjectName<'_>) -> Result<(), Error> {
     }
     Err(Call::Flock.failed(Errno::EBUSY))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::name::Name;
+    use crate::object::{self, Opened};
+    use crate::sys::Access;
+
+    /// Each creator of a temporary name sweeps those of dead creators away, and must spare the others'.
+    #[test]
+    fn creators_spare_each_others_temporary_names() {
+        fn create(number: i32) -> Result<(), Error> {
+            CAN_LINK_UNNAMED.store(false, Relaxed);
+            let own = format!("shmcomm-test-{}-spared-{number}", sys::getpid());
+            let mut path = Path::empty();
+            let name = ObjectName::new(Name::Posix(own.as_bytes()), &mut path)?;
+            let mode = OpenMode {
+                create: true,
+                exclusive: true,
+                size: 64,
+                mode: 0o600,
+                ..OpenMode::existing(Access::ReadWrite)
+            };
+            for _ in 0..5000 {
+                if let Opened::Fresh(Unpublished { file, link }) = object::open(name, mode)? {
+                    link.publish(&file)?;
+                }
+                object::remove(name)?;
+            }
+            Ok(())
+        }
+        let children = [1, 2, 3].map(|number| {
+            // SAFETY: takes no pointer.
+            match unsafe { libc::fork() } {
+                // SAFETY: ends the child, and nothing of the parent.
+                0 => unsafe {
+                    libc::_exit(create(number).map_or_else(|error| error.errno.raw(), |()| 0))
+                },
+                child => child,
+            }
+        });
+        for child in children {
+            let mut status = -1;
+            // SAFETY: the pointer is valid.
+            unsafe { libc::waitpid(child, &mut status, 0) };
+            assert_eq!(libc::WEXITSTATUS(status), 0);
+        }
+    }
+}
