@@ -8,7 +8,7 @@ use serde::Serialize;
 use shmcomm::inspect::{self, Creator, Reclaimed};
 use shmcomm::{Errno, Error, Name};
 
-use crate::arguments::{Clean, Kind};
+use crate::arguments::Clean;
 use crate::entry::{Entry, State};
 use crate::failure::Failure;
 use crate::list;
@@ -129,7 +129,6 @@ fn look(text: &OsString, shown: &str, arguments: &Clean) -> Result<Outcome, Fail
 fn foresee(entry: &Entry, arguments: &Clean) -> Outcome {
     let messages = entry.channel.as_ref().map_or(0, |channel| channel.messages);
     let action = match entry.state {
-        State::Stale if entry.kind == Kind::Semaphore => Action::Kept,
         State::Stale if messages == 0 || arguments.messages => Action::WouldRemove,
         _ => Action::Kept,
     };

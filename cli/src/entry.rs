@@ -116,10 +116,11 @@ pub struct End {
 pub struct Semaphore {
     /// `units` or `events`; `null` for the set of another program.
     pub counts: Option<&'static str>,
-    pub value: Option<i32>,
-    pub waiters: Option<i32>,
-    /// Number of semaphores in the set.
-    pub set: u64,
+    pub value: Option<u32>,
+    /// Known for System V alone.
+    pub waiters: Option<u32>,
+    /// Number of semaphores in the System V set.
+    pub set: Option<u64>,
 }
 
 #[derive(Serialize, Clone, PartialEq, Eq, Debug)]

@@ -66,7 +66,7 @@ fn print(entry: &Entry) -> Result<(), Failure> {
     sysv(entry, &mut lines);
     channel(entry, &mut lines);
     if let Some(semaphore) = &entry.semaphore {
-        let known = |number: Option<i32>| number.map_or("unknown".to_owned(), |it| it.to_string());
+        let known = |number: Option<u32>| number.map_or("unknown".to_owned(), |it| it.to_string());
         lines.push((
             "counts",
             semaphore
@@ -75,8 +75,10 @@ fn print(entry: &Entry) -> Result<(), Failure> {
                 .to_owned(),
         ));
         lines.push(("value", known(semaphore.value)));
-        lines.push(("waiters", known(semaphore.waiters)));
-        lines.push(("set", text::count(semaphore.set, "semaphore")));
+        if let Some(set) = semaphore.set {
+            lines.push(("waiters", known(semaphore.waiters)));
+            lines.push(("set", text::count(set, "semaphore")));
+        }
     }
     for holder in &entry.holders {
         lines.push((holder.role.name(), holder.pid.to_string()));

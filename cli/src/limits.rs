@@ -49,7 +49,9 @@ pub fn limits(entries: &[Entry]) -> Vec<Limit> {
     let segments = entries
         .iter()
         .filter(|entry| entry.sysv.is_some() && entry.semaphore.is_none());
-    let sets = entries.iter().filter(|entry| entry.semaphore.is_some());
+    let sets = entries
+        .iter()
+        .filter(|entry| entry.sysv.is_some() && entry.semaphore.is_some());
     let shm = system::statvfs(Path::new(DIRECTORY));
     let mut limits = vec![
         Limit::new(

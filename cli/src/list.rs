@@ -145,6 +145,7 @@ pub fn object(name: Name<'_>, scene: &mut Scene) -> Result<Entry, Error> {
     let kind = match &contents {
         Ok(Contents::Other) if !is_recorded => Kind::Object,
         Ok(Contents::Other) => Kind::Segment,
+        Ok(Contents::Semaphore(_)) => Kind::Semaphore,
         _ => Kind::Channel,
     };
     let user = scene.users.name(info.uid).to_owned();
@@ -184,7 +185,15 @@ pub fn object(name: Name<'_>, scene: &mut Scene) -> Result<Entry, Error> {
         creator: is_recorded.then(|| creator_of(info.creator_pid, creator)),
         sysv: None,
         channel: found.ok().flatten(),
-        semaphore: None,
+        semaphore: match contents {
+            Ok(Contents::Semaphore(value)) => Some(Semaphore {
+                counts: Some("events"),
+                value: Some(value),
+                waiters: None,
+                set: None,
+            }),
+            _ => None,
+        },
         holders: Vec::new(),
         identity: Some(identity),
         is_ours: kind != Kind::Object,
@@ -327,9 +336,9 @@ fn semaphore_set(set: &SemaphoreSet, scene: &mut Scene) -> Entry {
             semaphore::Kind::Units => "units",
             semaphore::Kind::Events => "events",
         }),
-        value: set.semaphore.map(|it| it.value),
-        waiters: set.semaphore.map(|it| it.waiters),
-        set: set.count,
+        value: set.semaphore.map(|it| it.value.unsigned_abs()),
+        waiters: set.semaphore.map(|it| it.waiters.unsigned_abs()),
+        set: Some(set.count),
     };
     let (state, reason) = verdict::semaphore(&semaphore);
     Entry {

@@ -131,7 +131,7 @@ fn held_by(entry: &Entry) -> String {
         );
     }
     match (&entry.semaphore, &entry.sysv) {
-        (Some(semaphore), _) => format!(
+        (Some(semaphore), Some(_)) => format!(
             "waiting:{}",
             semaphore
                 .waiters

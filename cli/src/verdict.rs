@@ -129,7 +129,7 @@ fn comm_hint(info: &Info) -> &'static str {
 pub fn semaphore(semaphore: &entry::Semaphore) -> (State, String) {
     match semaphore.waiters {
         Some(waiters @ 1..) => {
-            let waiters = count(waiters as u64, "process");
+            let waiters = count(waiters.into(), "process");
             (State::Used, format!("{waiters} waiting"))
         }
         _ => (

@@ -51,6 +51,8 @@ pub enum Contents<'a> {
     OtherVersion,
     /// A channel that no end can be opened of: EBADMSG.
     Damaged,
+    /// A semaphore with this number of events.
+    Semaphore(u32),
     /// No format of this library: a segment, or the object of another program.
     Other,
 }
@@ -108,7 +110,10 @@ impl Object {
             Found::Channel(look) => Contents::Channel(look),
             Found::OtherVersion => Contents::OtherVersion,
             Found::Damaged => Contents::Damaged,
-            Found::NoChannel => Contents::Other,
+            Found::NoChannel => match semaphore::look(&self.file, size)? {
+                Some(value) => Contents::Semaphore(value),
+                None => Contents::Other,
+            },
         })
     }
 }

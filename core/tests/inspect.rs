@@ -1,7 +1,11 @@
 //! A look at what other handles use: it sees their state, and survives a file that shrinks.
-
 #![cfg(not(loom))]
-#![allow(missing_docs, clippy::panic, clippy::unwrap_used, clippy::arithmetic_side_effects)]
+#![allow(
+    missing_docs,
+    clippy::panic,
+    clippy::unwrap_used,
+    clippy::arithmetic_side_effects
+)]
 
 use std::fs::{self, OpenOptions};
 use std::path::PathBuf;

@@ -55,7 +55,7 @@ fn what_is_used_or_of_a_living_creator_stays() {
     let [held, idle, foreign, link, target] = [(); 5].map(|()| Object::new());
     held.stale_channel(&[]);
     let _receiver = held.channel(Side::Receiver);
-    drop(idle.segment());
+    idle.idle_segment();
     fs::write(foreign.path(), "of another library").unwrap();
     target.stale_segment();
     symlink(target.path(), link.path()).unwrap();

@@ -93,7 +93,7 @@ fn every_command_follows_the_schema() {
     std::fs::write(foreign.path(), "of another library").unwrap();
     let (segment, left) = (SysvSegment::new(), SysvSegment::stale());
     let semaphore = Semaphore::create(Name::SysvPrivate, New::default()).unwrap();
-    let set = format!("sysv:id:{}", semaphore.id());
+    let set = format!("sysv:id:{}", semaphore.id().unwrap());
     let (held, stale, foreign) = (held.text(), stale.text(), foreign.text());
     let result = std::panic::catch_unwind(|| {
         for (command, arguments) in [
@@ -125,7 +125,7 @@ fn every_command_follows_the_schema() {
             check(command, &stdout);
         }
     });
-    semaphore::remove(Name::SysvId(semaphore.id())).unwrap();
+    semaphore::remove(Name::SysvId(semaphore.id().unwrap())).unwrap();
     result.unwrap();
 }
 

@@ -136,7 +136,8 @@ fn watching_takes_no_end() {
         std::thread::sleep(std::time::Duration::from_millis(5));
     }
     assert_eq!(watch.0.try_wait().unwrap(), None);
-    // Nobody uses it, so it may be reclaimed although it is watched.
+    // No process uses it, so it may be reclaimed although it is watched.
+    object.wait_until_unused();
     assert_eq!(run(["clean", "--yes", &object.text()]).2, 0);
     assert!(!object.path().exists());
 }

@@ -37,7 +37,6 @@ fn a_name_controls_neither_line_nor_terminal() {
 
 #[test]
 fn bytes_that_are_no_text_are_escaped() {
-    let object = Object::new();
     let path = std::env::temp_dir().join(std::ffi::OsStr::from_bytes(b"shmcomm-tool-\xff"));
     let name = [b"file:", path.as_os_str().as_bytes()].concat();
     let (_, stderr, status) = output(tool(["ls"]).arg(std::ffi::OsStr::from_bytes(&name)));
@@ -45,7 +44,6 @@ fn bytes_that_are_no_text_are_escaped() {
         status == 1 && stderr.contains("shmcomm-tool-\\xff: there is none"),
         "{stderr}"
     );
-    drop(object);
 }
 
 #[test]

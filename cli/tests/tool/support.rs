@@ -117,6 +117,23 @@ impl Object {
         options.open(self.name()).unwrap()
     }
 
+    /// Waits until no process uses it. A child that another test forked at the wrong moment has this process's
+    /// descriptors until it exits.
+    pub fn wait_until_unused(&self) {
+        use std::os::fd::AsRawFd;
+        wait_until("no user", || {
+            let file = fs::File::open(self.path()).unwrap();
+            // SAFETY: takes no pointer.
+            unsafe { libc::flock(file.as_raw_fd(), libc::LOCK_EX | libc::LOCK_NB) == 0 }
+        });
+    }
+
+    /// A segment that no process uses, of this process.
+    pub fn idle_segment(&self) {
+        drop(self.segment());
+        self.wait_until_unused();
+    }
+
     /// A channel with these messages, whose creator has exited.
     pub fn stale_channel(&self, messages: &[&[u8]]) {
         in_dead_process(|| {
@@ -274,4 +291,16 @@ impl Drop for Done<'_> {
     fn drop(&mut self) {
         self.0.store(true, Relaxed);
     }
+}
+
+/// Asserts that both become equal. A process that another test starts at the same moment has this process's
+/// descriptors until its exec, and is a holder until then.
+pub fn assert_becomes<T: PartialEq + std::fmt::Debug>(expected: T, mut found: impl FnMut() -> T) {
+    for _ in 0..50 {
+        if found() == expected {
+            return;
+        }
+        thread::sleep(std::time::Duration::from_millis(10));
+    }
+    assert_eq!(found(), expected);
 }

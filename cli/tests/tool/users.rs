@@ -149,7 +149,7 @@ fn hidden_processes_are_said_to_be_hidden() {
 
     // A living creator, which /proc hides, is not taken for a dead one.
     let living = Object::new();
-    drop(living.segment());
+    living.idle_segment();
     let path = CString::new(living.path().to_str().unwrap()).unwrap();
     // SAFETY: the path ends with NUL.
     assert_eq!(unsafe { libc::chown(path.as_ptr(), NOBODY, NOBODY) }, 0);

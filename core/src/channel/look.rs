@@ -14,6 +14,7 @@ use super::ring::{self, WORD};
 use super::wakeup;
 use super::word::Word64;
 use crate::error::{Call, Errno, Error};
+use crate::object;
 use crate::sys::{self, Access, Descriptor};
 
 /// The bits of the magic that name the format; the others are its version.
@@ -110,12 +111,9 @@ pub(crate) fn find(file: &Descriptor, size: usize) -> Result<Found<'_>, Error> {
 
 /// A file whose size fits no channel may have been one: the header is its first page on most systems.
 fn find_damaged(file: &Descriptor) -> Result<Found<'_>, Error> {
-    let base = sys::mmap(file, MIN_PAGE, Access::Read)?;
     let mut magic = [0; WORD as usize];
-    let copied = sys::copy_mapped(base, &mut magic);
-    // SAFETY: mapped above; nothing refers to it.
-    let _ = unsafe { sys::munmap(base, MIN_PAGE) };
-    let is_channel = copied.is_ok() && u64::from_ne_bytes(magic) & FORMAT == MAGIC & FORMAT;
+    let is_channel = object::copy_beginning(file, &mut magic)?
+        && u64::from_ne_bytes(magic) & FORMAT == MAGIC & FORMAT;
     Ok(match is_channel {
         true => Found::Damaged,
         false => Found::NoChannel,
