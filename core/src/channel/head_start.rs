@@ -1,13 +1,13 @@
-//! What a side does first when it has to wait, because a stream of small messages is faster after it.
+//! What a side does before it waits, so that streams of small messages are faster.
 //!
 //! The receiver takes the cache lines that it has read. A line that it only reads stays in the
 //! sender's cache too, and the sender's next store there must first invalidate the receiver's copy.
 //! Such stores hardly overlap: they cost 33 ns per message of 64 bytes, even while the receiver does
 //! nothing. A line in the receiver's cache alone is a plain miss, which the hardware prefetches: 9 ns.
 //!
-//! Then both sides may give the other a head start. Without it the faster side follows at the distance
+//! Then either side may give the other a head start. Without it the faster side follows at the distance
 //! of a line, and both want the same line at each message. But a side that waits for an answer gains
-//! nothing from a head start and loses its time, so [`Trials`] finds out whether it pays.
+//! nothing from a head start and loses its time, so [`Trials`] determines whether it pays.
 //!
 //! docs/benchmarks.md has the figures.
 
@@ -34,7 +34,7 @@ const LINES_PER_LOOK: u64 = 64;
 const PERIOD_NS: i64 = 10 * MAX_NS;
 /// A longer period contains a sleep, so its rate is not that of a stream.
 const MAX_PERIOD_NS: i64 = 8 * PERIOD_NS;
-/// Regular periods before a trial, at first and at most. The first finds a stream within 0.1 ms; the
+/// Regular periods before a trial, at first and at most. The first finds a stream within 0.2 ms; the
 /// second limits the cost of trials that fail to 0.4 % of the time.
 const MIN_INTERVAL: u32 = 2;
 const MAX_INTERVAL: u32 = 256;
@@ -93,7 +93,7 @@ fn take_lines(memory: View<'_>, position: u64, bytes: u64, now: i64) {
     }
 }
 
-/// Finds out whether head starts pay: measures the rate of messages in periods, tries the opposite in
+/// Determines whether head starts pay: measures the rate of messages in periods, tries the opposite in
 /// one of them, and keeps it if the rate rises by an eighth.
 #[derive(Default)]
 struct Trials {
@@ -176,7 +176,7 @@ mod tests {
         given as f64 / (now - start) as f64
     }
 
-    /// A sender that needs 30 ns a message on its own, and 50 ns with the receiver close behind it.
+    /// A sender that needs 30 ns a message on its own, and 50 ns if the receiver follows it closely.
     fn stream(gives: bool) -> (u64, i64) {
         if gives { (160, 4_800) } else { (8, 400) }
     }

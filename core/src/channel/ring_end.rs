@@ -104,7 +104,7 @@ impl RingEnd {
         }
     }
 
-    /// The position behind the last message that was sent or received.
+    /// The position after the last message that was sent or received.
     pub fn position(&self) -> u64 {
         match &self.position {
             Position::Sender(producer) => producer.tail(),
