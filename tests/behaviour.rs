@@ -63,6 +63,7 @@ mod sync {
     mod inherited;
     mod long_run;
     mod mutex;
+    mod polled;
     mod semaphores;
     mod survival;
     mod survival_open;
