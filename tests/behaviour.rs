@@ -60,6 +60,7 @@ mod segments {
 
 mod sync {
     mod channel;
+    mod event_loops;
     mod inherited;
     mod long_run;
     mod mutex;
@@ -67,5 +68,6 @@ mod sync {
     mod semaphores;
     mod survival;
     mod survival_open;
+    mod survival_polled;
     mod survivors;
 }
