@@ -12,6 +12,8 @@
  *                    at random
  * FLAGS:    h shared ends, of two processes each    m calls that wait in between
  *           s a storm of signals                    e epoll    E epoll, edge-triggered
+ *           l the peer loses its end only after a file was closed
+ *           b the peer closes before the name is removed
  *           -
  */
 #define _GNU_SOURCE
@@ -72,6 +74,15 @@ static shmc_channel *open_end(int side)
 
     CHECK(channel != NULL);
     return channel;
+}
+
+/* The file of the channel. */
+static const char *path(void)
+{
+    static char text[300];
+
+    snprintf(text, sizeof text, "/dev/shm%s", strchr(name, '/'));
+    return text;
 }
 
 /* An event loop's wait for one descriptor. */
@@ -139,6 +150,21 @@ static void level(void)
     CHECK(shmc_channel_close(sender) == 0 && shmc_channel_close(receiver) == 0);
 }
 
+/* Another handle of the end commits a message so long that no second one has room, but a short one has. */
+static void short_after_long(void)
+{
+    shmc_channel *one = open_end(SHMC_SEND), *other = open_end(SHMC_SEND);
+    int descriptor = shmc_channel_fd(one);
+
+    CHECK(shmc_send(other, buffer, CAPACITY / 2, 0) == 0);
+    CHECK(shmc_reserve(other, CAPACITY / 3, 0) != NULL);
+    FAILS(EAGAIN, shmc_send(one, "x", 1, 0));
+    CHECK(!readable(descriptor, 0));
+    CHECK(shmc_commit(other, CAPACITY / 3) == 0);
+    CHECK(readable(descriptor, 0));
+    CHECK(shmc_send(one, "x", 1, 0) == 0);
+}
+
 static int exit_status(pid_t child)
 {
     int status;
@@ -190,6 +216,30 @@ static void await_byte(int from)
     CHECK(read(from, &byte, 1) == 1);
 }
 
+/* An open file of this channel, of this process. */
+static int file_of_channel(void)
+{
+    struct stat named, status;
+
+    CHECK(stat(path(), &named) == 0);
+    for (int file = 3; file < 64; file++)
+        if (fstat(file, &status) == 0 && status.st_ino == named.st_ino)
+            return file;
+    CHECK(0);
+    return -1;
+}
+
+/* What a dying process does, only slower: the kernel reports the close, then releases the locks. */
+static void close_late(void)
+{
+    struct flock all = {.l_type = F_UNLCK, .l_whence = SEEK_SET};
+    int file = file_of_channel();
+
+    CHECK(close(open(path(), O_RDWR)) == 0);
+    usleep(30000);
+    CHECK(fcntl(file, F_OFD_SETLK, &all) == 0);
+}
+
 static struct peer start_sender(int as_user, int with_message)
 {
     int ready[2], go[2];
@@ -208,7 +258,10 @@ static struct peer start_sender(int as_user, int with_message)
         await_byte(go[0]);
         if (with_message)
             CHECK(shmc_send(sender, "hello", 5, 0) == 0);
-        shmc_channel_close(sender);
+        if (has('l'))
+            close_late();
+        else
+            shmc_channel_close(sender);
         CHECK(write(ready[1], "", 1) == 1);
         await_byte(go[0]);
         _exit(0);
@@ -261,9 +314,18 @@ static void loss(const char *what)
         while (readable(descriptor, 20))
             FAILS(EAGAIN, shmc_recv(receiver, buffer, sizeof buffer, 0));
     }
+    if (removed && has('b')) {
+        go(&sender);
+        await_byte(sender.ready);
+        while (readable(descriptor, 100))
+            CHECK(shmc_recv(receiver, buffer, sizeof buffer, 0) == -1);
+    }
+    gone = now_us();
     if (removed)
         CHECK(shmc_remove(name) == 0);
-    if (refused) {
+    if (removed && has('b')) {
+        /* The removal is the loss. */
+    } else if (refused) {
         pid_t child = fork();
 
         if (child == 0) {
@@ -278,7 +340,8 @@ static void loss(const char *what)
     } else {
         gone = now_us();
         go(&sender);
-        await_byte(sender.ready);
+        if (!has('l'))
+            await_byte(sender.ready);
     }
     if (before)
         CHECK((descriptor = shmc_channel_fd(receiver)) >= 0);
@@ -290,6 +353,9 @@ static void loss(const char *what)
         if (errno == (removed ? EIDRM : EPIPE)) {
             losses++;
             told = now_us() - gone;
+            /* The close of one more file is no further loss. */
+            if (!removed)
+                CHECK(close(open(path(), O_RDWR)) == 0);
         } else
             CHECK(errno == EAGAIN);
     }
@@ -429,9 +495,11 @@ int main(int argc, char **argv)
     scenario = argv[2];
     flags = argv[3];
     umask(0);
-    if (strcmp(scenario, "level") == 0)
+    if (strcmp(scenario, "level") == 0) {
         level();
-    else if (strcmp(scenario, "owner") == 0)
+        if (has('h'))
+            short_after_long();
+    } else if (strcmp(scenario, "owner") == 0)
         owner();
     else if (strcmp(scenario, "user") == 0)
         another_user();

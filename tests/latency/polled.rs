@@ -30,8 +30,13 @@ fn a_loss_is_reported_once_and_in_time() {
     let program = &Driver::build("polled.c", Link::Static);
     // The processes sleep most of the time.
     thread::scope(|scope| {
-        for scenario in ["close", "kill", "before", "removed"] {
-            for flags in ["-", "h"] {
+        for (scenario, more) in [
+            ("close", "l"),
+            ("kill", "-"),
+            ("before", "-"),
+            ("removed", "b"),
+        ] {
+            for flags in ["-", "h", more] {
                 scope.spawn(move || {
                     within(REPORTED, 5, || {
                         let (microseconds, losses) = lose(program, scenario, flags);

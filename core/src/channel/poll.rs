@@ -57,27 +57,28 @@ impl Poll {
         sleep: &mut Sleep,
         length: u64,
     ) -> Result<(u64, u64), Error> {
-        self.looks = self.looks.max(match self.watch.drain() {
-            Seen::Nothing | Seen::Poke => 0,
-            Seen::Links => 1,
-            Seen::Closed => MAX_LOOKS,
-        });
+        let mut seen = Seen::Nothing;
         let (result, was_fenced) = wakeup::arm(
             ring,
             RingEnd::sleep_word,
+            || seen = self.watch.drain(),
             |ring| ring.attempt(length),
+            poke,
             |ring| sleep.always_fence(ring.view()),
         );
-        if !was_fenced && ring.view().always_fenced().load(Relaxed) != 0 {
-            // A process that membarrier(2) did not reach may not have seen the bit.
-            self.looks = self.looks.max(1);
+        self.looks = self.looks.max(match seen {
+            Seen::Closed => MAX_LOOKS,
+            Seen::Links => 1,
+            // A process that membarrier(2) does not reach may not have seen the bit.
+            _ if !was_fenced && ring.view().always_fenced().load(Relaxed) != 0 => 1,
+            Seen::Nothing | Seen::Poke => 0,
+        });
+        if self.looks == 0 || result != Err(Blocked::Wait) {
+            return Ok(result?);
         }
-        let result = match result {
-            Err(Blocked::Wait) if self.looks > 0 => self.look(ring, length),
-            result => result.map_err(Error::from),
-        };
-        if !is_quiet(&result) || self.looks > 0 {
-            watch::poke(ring.endpoint().file());
+        let result = self.look(ring, length);
+        if self.looks > 0 || !is_quiet(&result) {
+            poke(ring);
         }
         result
     }
@@ -121,6 +122,10 @@ impl Poll {
             false => result,
         }
     }
+}
+
+fn poke(ring: &RingEnd) {
+    watch::poke(ring.endpoint().file());
 }
 
 const NOTHING: Result<(u64, u64), Error> = Err(Call::Channel.failed(Errno::EAGAIN));

@@ -161,20 +161,26 @@ pub fn sleep<C, W: SleepWord, T>(
     (result, end)
 }
 
-/// Makes the other side poke the own descriptor when it does something next, unless `attempt` finds that
-/// there is no need; the descriptor was drained before. Returns the result of the attempt, and whether
-/// the other side fenced already. Calls `without_barrier` same as [`sleep`].
+/// Makes the own descriptor unreadable with `drain`, and makes the other side poke it when it does something
+/// next. If `attempt` finds that there is no need, `poke` makes it readable again, for what else there may be.
+/// Returns the result of the attempt, and whether the other side fenced already. Calls `without_barrier`
+/// same as [`sleep`].
 pub fn arm<C, W: SleepWord, T>(
     context: &mut C,
     word: impl Fn(&C) -> &W,
+    drain: impl FnOnce(),
     attempt: impl FnOnce(&mut C) -> Result<T, Blocked>,
+    poke: impl FnOnce(&C),
     without_barrier: impl FnOnce(&mut C),
 ) -> (Result<T, Blocked>, bool) {
+    // Before the bit is set: the poke of a process that sees the bit must not be drained.
+    drain();
     let before = announce(context, &word, POLLED, without_barrier);
     let result = attempt(context);
     if !matches!(result, Err(Blocked::Wait)) {
-        // Other processes of a shared end may have set it too: the caller pokes all.
         word(context).fetch_and(!POLLED, Relaxed);
+        // Wakes other processes of a shared end too, which may have set the bit.
+        poke(context);
     }
     (result, before & FENCED != 0)
 }

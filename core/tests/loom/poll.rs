@@ -70,16 +70,15 @@ impl Receiver {
         if self.attempt().is_ok() {
             return None;
         }
-        let vanished = memory.kernel.drain(0);
+        let mut vanished = false;
         let (result, _) = wakeup::arm(
             self,
             |receiver| &receiver.sleep_word,
+            || vanished = memory.kernel.drain(0),
             Self::attempt,
+            |receiver| receiver.process.memory.kernel.poke(),
             |receiver| always_fence(&receiver.process.memory),
         );
-        if result.is_ok() {
-            memory.kernel.poke();
-        }
         result.is_err().then_some(vanished)
     }
 

@@ -108,15 +108,15 @@ impl Sharer {
             if self.attempt(lengths).is_ok() {
                 return true;
             }
-            memory.kernel.drain(descriptor);
             let (result, _) = wakeup::arm(
                 self,
                 |sharer| &sharer.sleep_word,
+                || _ = memory.kernel.drain(descriptor),
                 |sharer| sharer.attempt(lengths),
+                |sharer| sharer.process.memory.kernel.poke(),
                 |sharer| always_fence(&sharer.process.memory),
             );
             if result.is_ok() {
-                memory.kernel.poke();
                 return true;
             }
         }
