@@ -45,6 +45,7 @@ impl Watch {
         }
     }
 
+    #[inline(never)]
     fn open(object: &Descriptor) -> Result<Self, Error> {
         let events = libc::IN_ACCESS | libc::IN_ATTRIB | libc::IN_CLOSE_WRITE;
         let queue = fork::undisturbed(|| Registered::new(sys::inotify_init1()?))?;

@@ -120,6 +120,7 @@ fn open_with(path: &CStr, flags: c_int, mode: u32) -> Result<Descriptor, Error> 
 
 /// The descriptor that a call has returned, moved to a number that no program uses as its standard
 /// input, output or error.
+#[inline(never)]
 pub(super) fn above_stderr(call: Call, file: c_int) -> Result<Descriptor, Error> {
     let file = Descriptor(call.not_negative(file)?);
     if file.0 > libc::STDERR_FILENO {
@@ -180,6 +181,7 @@ pub fn linkat(file: &Descriptor, path: &CStr) -> Result<(), Error> {
 }
 
 /// A path that leads to an open file, with its NUL. It needs `/proc`.
+#[inline(never)]
 pub(super) fn proc_self_fd(file: &Descriptor) -> [c_char; 32] {
     let mut path = [0; 32];
     let template = c"/proc/self/fd/%d".as_ptr();
