@@ -17,6 +17,7 @@ DESTDIR    =
 LIBRARY    = target/release
 CARGO     ?= cargo
 INSTALL   ?= install
+OBJCOPY   ?= objcopy
 
 version := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml)
 soname  := libshmcomm.so.$(firstword $(subst ., ,$(version)))
@@ -26,11 +27,30 @@ headers := comm.h shmcomm.h
 manual3 := $(wildcard man/*.3*)
 manual7 := $(wildcard man/*.7)
 
-.PHONY: all check install uninstall dist
+.PHONY: all archive check install uninstall dist
+
+build = $(CARGO) build --release --locked --package libshmcomm --target-dir
 
 all:
-	$(need-cc)$(need-cargo)$(CARGO) build --release --locked --package libshmcomm --target-dir target
+	$(need-cc)$(need-cargo)$(build) target
+	$(build) target/comm --no-default-features --features explain
+	@$(MAKE) --no-print-directory archive
 unexport CARGO_BUILD_TARGET # it would put the library elsewhere
+
+# cargo makes one object of all. Here the functions of comm.h get one of their own, so that a program that
+# calls no others is linked with that alone.
+COMM = target/comm/release
+five = create_shm get_shm shm_at shm_dt destory_shm shmc_comm_key
+object = $$($(AR) t $(1)/libshmcomm.a | grep '^shmcomm\.')
+archive:
+	@set -e; rm -rf '$(LIBRARY)/archive'; mkdir '$(LIBRARY)/archive'; cd '$(LIBRARY)/archive'; \
+	exec 3>&2 >messages 2>&1; trap 'cat messages >&3' EXIT; \
+	comm='$(abspath $(COMM))'; $(AR) x "$$comm/libshmcomm.a" $(call object,"$$comm"); \
+	$(OBJCOPY) $(five:%=--keep-global-symbol=%) shmcomm.*.o comm.o; rm shmcomm.*.o; \
+	cp ../libshmcomm.a .; whole=$(call object,.); $(AR) x libshmcomm.a $$whole; \
+	$(OBJCOPY) $(five:%=--localize-symbol=%) $$whole shmcomm.o; \
+	$(AR) d libshmcomm.a $$whole; $(AR) rsD libshmcomm.a comm.o shmcomm.o; \
+	mv libshmcomm.a ..; trap - EXIT; cd ..; rm -r archive
 
 check: is-built
 	@$(need-cc)directory=$$(mktemp -d) && trap 'rm -rf "$$directory"' EXIT && \

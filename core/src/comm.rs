@@ -122,8 +122,12 @@ fn create_again(settings: Settings, key: Key, size: usize, error: Error) -> Resu
 #[inline(never)]
 fn get_later(settings: Settings, mut error: Error) -> Result<c_int, Error> {
     let deadline = Deadline::after_ms(settings.wait_ms());
-    while is_absent(error) && !deadline.has_passed() {
-        sys::sleep_ns(deadline.remaining_at_most(LOOK_AGAIN_NS));
+    while is_absent(error) {
+        let pause = deadline.remaining_at_most(LOOK_AGAIN_NS);
+        if pause <= 0 {
+            break;
+        }
+        sys::sleep_ns(pause);
         match key(settings).and_then(|key| sys::shmget(key.raw(), 0, libc::IPC_CREAT)) {
             Err(again) => error = again,
             found => return found,

@@ -154,11 +154,7 @@ fn determine() -> Settings {
     };
 
     let report = !REPORTED.swap(true, Relaxed);
-    let path = read(c"COMM_PATH_NAME", MAX_PATH, report, |path, max| {
-        let path = path.to_bytes();
-        let usable = !path.is_empty() && path.len() <= max as usize;
-        usable.then(|| PATH.store(path.iter().copied()))
-    });
+    let path = read(c"COMM_PATH_NAME", MAX_PATH, report, take_path);
     let id = read(c"COMM_PROJ_ID", MAX_NUMBER, report, number);
     let wait = read(c"COMM_WAIT_MS", MAX_NUMBER, report, number);
     let mode = read(c"COMM_MODE", MAX_MODE, report, octal);
@@ -191,12 +187,12 @@ fn determine() -> Settings {
 
 /// The value of a variable; `None` if it is not set, or is not a number or a path within the limit. If
 /// `report`, a line on stderr tells the latter.
-fn read<T>(
+fn read(
     name: &CStr,
     limit: u32,
     report: bool,
-    parse: impl FnOnce(&CStr, u32) -> Option<T>,
-) -> Option<T> {
+    parse: fn(&CStr, u32) -> Option<u32>,
+) -> Option<u32> {
     sys::secure_getenv(name, |value| {
         let parsed = parse(value, limit);
         if report && parsed.is_none() {
@@ -227,6 +223,17 @@ fn report_ignored(name: &CStr, value: &CStr, limit: u32) {
         _ => text.signed(limit.into()),
     }
     text.print_line();
+}
+
+/// Stores a path in [`PATH`]. Returns its length.
+fn take_path(path: &CStr, max: u32) -> Option<u32> {
+    let path = path.to_bytes();
+    let length = u32::try_from(path.len()).ok()?;
+    if !(1..=max).contains(&length) {
+        return None;
+    }
+    PATH.store(path.iter().copied());
+    Some(length)
 }
 
 /// A number without a sign, decimal or after `0x`.

@@ -29,12 +29,12 @@ pub enum Attempt {
 /// those of this process.
 #[inline(never)] // Its stack must not be in use during perror(3), which needs much.
 pub(crate) fn print(attempt: Attempt, error: Error, key: Option<Key>, path: &SharedPath) {
-    let (name, argument) = match attempt {
-        Attempt::Create(size) => ("create_shm", size.into()),
-        Attempt::Get => ("get_shm", 0),
-        Attempt::Attach(id) => ("shm_at", id.into()),
-        Attempt::Detach(address) => ("shm_dt", address.addr() as i64),
-        Attempt::Destroy(id) => ("destory_shm", id.into()),
+    let name = match attempt {
+        Attempt::Create(_) => "create_shm",
+        Attempt::Get => "get_shm",
+        Attempt::Attach(_) => "shm_at",
+        Attempt::Detach(_) => "shm_dt",
+        Attempt::Destroy(_) => "destory_shm",
     };
     let id = match (attempt, key) {
         (Attempt::Attach(id) | Attempt::Destroy(id), _) => id,
@@ -42,8 +42,8 @@ pub(crate) fn print(attempt: Attempt, error: Error, key: Option<Key>, path: &Sha
         (_, None) => -1,
     };
     let facts = Facts {
+        attempt,
         error,
-        argument,
         path,
         key: key.map_or(0, Key::raw),
         id,
@@ -53,15 +53,14 @@ pub(crate) fn print(attempt: Attempt, error: Error, key: Option<Key>, path: &Sha
     text.text("shmcomm: ");
     text.text(name);
     text.text(": ");
-    facts.expand(facts.meaning(attempt), &mut text);
+    facts.expand(facts.meaning(), &mut text);
     text.print_line();
 }
 
 /// The facts for an explanation.
 struct Facts<'a> {
+    attempt: Attempt,
     error: Error,
-    /// The argument: a size, an id, or an address.
-    argument: i64,
     path: &'a SharedPath,
     key: libc::key_t,
     /// The segment of that id or of the key; -1 if there is none.
@@ -71,8 +70,8 @@ struct Facts<'a> {
 
 impl Facts<'_> {
     /// What the failure means; [`Self::fact`] expands `%` and a letter.
-    fn meaning(&self, attempt: Attempt) -> &'static str {
-        match (self.error.call(), self.error.errno(), attempt) {
+    fn meaning(&self) -> &'static str {
+        match (self.error.call(), self.error.errno(), self.attempt) {
             (Call::Ftok, Errno::ENOENT, _) => {
                 "no key, since the path %p does not exist: create it, or set \
                  COMM_PATH_NAME to another"
@@ -145,6 +144,14 @@ impl Facts<'_> {
 
     fn fact(&self, name: Option<u8>, text: &mut Text) {
         let number = match (name, &self.info) {
+            (Some(b'd'), _) => match self.attempt {
+                Attempt::Detach(address) => return text.hex(address.addr() as u64, 1),
+                _ => return,
+            },
+            (Some(b'z'), _) => match self.attempt {
+                Attempt::Create(size) => size.into(),
+                _ => return,
+            },
             (Some(b'S'), Ok(_)) => {
                 let segment = "a segment with id %i (key %k, size %s bytes, mode %m, \
                                owner uid %o, creator pid %c (%C), age %a s, attached %n times)";
@@ -159,10 +166,8 @@ impl Facts<'_> {
                 });
             }
             (Some(b'p'), _) => return self.path(text),
-            (Some(b'd'), _) => return text.hex(self.argument as u64, 1),
             (Some(b'k'), _) => return text.hex(u64::from(self.key as u32), 8),
             (Some(b'm'), Ok(info)) => return text.octal(info.mode.into(), 4),
-            (Some(b'z'), _) => self.argument,
             (Some(b'e'), _) => self.error.errno().raw().into(),
             (Some(b'i'), _) => self.id.into(),
             (Some(b'u'), _) => sys::geteuid().into(),

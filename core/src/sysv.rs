@@ -13,6 +13,7 @@ pub fn info(id: c_int) -> Result<Info, Error> {
 }
 
 /// Same as [`info`], and without permission to read it, if the kernel allows that (Linux 4.17).
+#[inline(never)]
 pub fn info_unchecked(id: c_int) -> Result<Info, Error> {
     match info(id) {
         Err(error) if error.errno == Errno::EACCES => {
@@ -37,6 +38,7 @@ pub fn absent_if_gone(error: Error) -> Error {
     }
 }
 
+#[inline(never)]
 fn info_of(id: c_int, ds: &libc::shmid_ds) -> Info {
     #[allow(clippy::useless_conversion, reason = "u16 or u32, by target")]
     let mode = u32::from(ds.shm_perm.mode);

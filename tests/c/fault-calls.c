@@ -125,8 +125,6 @@ WRAP(int, fsetxattr, (int file, const char *name, const void *value, size_t size
 WRAP(ssize_t, fgetxattr, (int file, const char *name, void *value, size_t size),
      (file, name, value, size), -1, EIO, ENODATA, ENOMEM, EOPNOTSUPP, ERANGE)
 WRAP(ssize_t, read, (int file, void *to, size_t size), (file, to, size), -1, EINTR, EIO)
-WRAP(ssize_t, readlink, (const char *path, char *to, size_t size), (path, to, size), -1, EACCES,
-     EIO, ENOENT, ENOMEM)
 
 WRAP(char *, getcwd, (char *to, size_t size), (to, size), NULL, EACCES, ENOENT, ENOMEM)
 

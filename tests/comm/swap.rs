@@ -42,11 +42,12 @@ fn programs(link_to_reference: bool) -> Programs {
     let reference = sandbox.join("reference");
     std::fs::create_dir(&reference).unwrap();
     support::build_reference(sandbox.path(), &reference.join("libshmcomm.so"));
-    let link = if link_to_reference {
-        Link::Other(&reference)
+    // Not `Link::Shared`, whose program ignores LD_LIBRARY_PATH.
+    let link = Link::Other(if link_to_reference {
+        &reference
     } else {
-        Link::Shared
-    };
+        support::library()
+    });
     let program = support::build(
         support::cc()
             .arg(format!("-D_PATH_NAME_=\"{}\"", sandbox.path().display()))

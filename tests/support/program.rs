@@ -51,6 +51,10 @@ pub fn build(command: &mut Command, link: Link<'_>, program: &Path) -> PathBuf {
         command.arg("-L").arg(directory).arg("-lshmcomm");
         command.arg(format!("-Wl,-rpath,{}", directory.display()));
     }
+    if link == Link::Shared {
+        // Cargo's LD_LIBRARY_PATH names directories with older libraries: this path goes before them.
+        command.arg("-Wl,--disable-new-dtags");
+    }
     run(command);
     // Other users may run it, whatever the umask is.
     fs::set_permissions(program, Permissions::from_mode(0o755)).unwrap();

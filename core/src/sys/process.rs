@@ -120,43 +120,47 @@ const STAT_LENGTH: usize = 1023;
 
 /// Looks a process up in `/proc`; `None` if that shows the processes of another namespace.
 pub fn process_stat(pid: i32) -> Option<ProcessStat> {
-    let mut link = [0; PID_LENGTH + 1];
-    // SAFETY: the path ends with NUL; the last byte of the buffer stays NUL.
-    unsafe { libc::readlink(c"/proc/self".as_ptr(), link.as_mut_ptr(), PID_LENGTH) };
-    // SAFETY: the number ends with NUL.
-    if unsafe { libc::atoi(link.as_ptr()) != libc::getpid() } {
+    let mut own = [0; PID_LENGTH];
+    read_beginning(c"/proc/self/stat", &mut own);
+    let shown = own.split(|byte| *byte == b' ').next().and_then(parse_count);
+    if shown != Some(getpid().into()) {
         return None;
     }
 
-    let path = stat_path(pid);
+    let (path, begin) = stat_path(pid);
     // SAFETY: the path ends with NUL.
-    let path = unsafe { CStr::from_ptr(path.as_ptr().cast()) };
+    let path = unsafe { CStr::from_ptr(path.get(begin..)?.as_ptr().cast()) };
     let mut text = [0; STAT_LENGTH + 1];
     read_beginning(path, text.get_mut(..STAT_LENGTH).unwrap_or_default());
     // SAFETY: what was read is followed by at least one NUL.
     parse_process_stat(unsafe { CStr::from_ptr(text.as_ptr().cast()) })
 }
 
-/// `/proc/PID/stat` with its NUL; without snprintf(3), which no signal handler may call.
-fn stat_path(pid: i32) -> [u8; 24] {
-    let mut digits = [0; PID_LENGTH];
+/// The longest path of [`stat_path`], with its NUL.
+const PATH_LENGTH: usize = b"/proc//stat\0".len() + PID_LENGTH;
+
+/// `/proc/PID/stat` with its NUL, at the end of the array, and where it begins; without snprintf(3),
+/// which no signal handler may call.
+fn stat_path(pid: i32) -> ([u8; PATH_LENGTH], usize) {
+    let mut path = [0; PATH_LENGTH];
+    let mut begin = PATH_LENGTH;
+    let mut prepend = |byte| {
+        begin = begin.wrapping_sub(1);
+        if let Some(to) = path.get_mut(begin) {
+            *to = byte;
+        }
+    };
+    b"/stat\0".iter().rev().for_each(|byte| prepend(*byte));
     let mut rest = pid.unsigned_abs();
-    let mut unused = PID_LENGTH;
-    for digit in digits.iter_mut().rev() {
-        *digit = b'0'.wrapping_add((rest % 10) as u8);
+    loop {
+        prepend(b'0'.wrapping_add((rest % 10) as u8));
         rest /= 10;
-        unused = unused.wrapping_sub(1);
         if rest == 0 {
             break;
         }
     }
-    let digits = digits.get(unused..).unwrap_or_default();
-    let mut path = [0; 24];
-    let text = [b"/proc/", digits, b"/stat"];
-    for (to, from) in path.iter_mut().zip(text.into_iter().flatten()) {
-        *to = *from;
-    }
-    path
+    b"/proc/".iter().rev().for_each(|byte| prepend(*byte));
+    (path, begin)
 }
 
 /// Without sscanf(3), for the same reason.
@@ -164,25 +168,35 @@ fn parse_process_stat(text: &CStr) -> Option<ProcessStat> {
     let text = text.to_bytes();
     // The name in parentheses may itself contain parentheses and blanks.
     let name_end = text.iter().rposition(|byte| *byte == b')')?;
-    let mut fields = text
+    let fields = text
         .get(name_end..)?
-        .split(|byte| *byte == b' ' || *byte == b'\n')
-        .skip(1);
-    let state = *fields.next()?.first()?;
-    let threads = parse_count(fields.nth(16)?)?;
-    let ticks = parse_count(fields.nth(1)?)?;
-    // The last field may be cut.
-    fields.next()?;
-    // SAFETY: takes no pointer.
-    let ticks_per_second = unsafe { libc::sysconf(libc::_SC_CLK_TCK) };
-    Some(ProcessStat {
-        state,
-        threads,
-        start_ms: ticks.checked_mul(1000)?.checked_div(ticks_per_second)?,
-    })
+        .split(|byte| *byte == b' ' || *byte == b'\n');
+    let (mut state, mut threads, mut ticks) = (0, 0, 0);
+    // The name, which ends here, is the second field.
+    for (number, field) in (2..).zip(fields) {
+        match number {
+            3 => state = *field.first()?,
+            20 => threads = parse_count(field)?,
+            22 => ticks = parse_count(field)?,
+            // All before it is whole.
+            23 => {
+                // SAFETY: takes no pointer.
+                let ticks_per_second = unsafe { libc::sysconf(libc::_SC_CLK_TCK) };
+                let start_ms = ticks.checked_mul(1000)?.checked_div(ticks_per_second)?;
+                return Some(ProcessStat {
+                    state,
+                    threads,
+                    start_ms,
+                });
+            }
+            _ => {}
+        }
+    }
+    None
 }
 
 /// A number of 0 or more in decimal.
+#[inline(never)]
 fn parse_count(digits: &[u8]) -> Option<i64> {
     if digits.is_empty() {
         return None;
@@ -215,8 +229,8 @@ mod tests {
     #[test]
     fn a_pid_is_written_in_decimal() {
         for pid in [0, 7, 10, 4711, 32767, 4_194_303, i32::MAX] {
-            let path = stat_path(pid);
-            let path = CStr::from_bytes_until_nul(&path).unwrap();
+            let (path, begin) = stat_path(pid);
+            let path = CStr::from_bytes_with_nul(&path[begin..]).unwrap();
             assert_eq!(path.to_str().unwrap(), format!("/proc/{pid}/stat"));
         }
     }
