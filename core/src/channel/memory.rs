@@ -19,7 +19,7 @@ use crate::sys::{self, Advice, Descriptor};
 /// their own.
 const HEADER: usize = 4096;
 /// The first word of a channel, with the version of the format.
-const MAGIC: u64 = 0x0002_6c65_6e6e_6163;
+const MAGIC: u64 = 0x0003_6c65_6e6e_6163;
 
 /// Offsets of the words in the header, in bytes.
 mod at {

@@ -21,6 +21,7 @@ use crate::deadline::Deadline;
 use crate::error::{Call, Errno, Error};
 use crate::futex;
 use crate::sys;
+use crate::watch;
 
 /// How long a side tries before it sleeps: twice the 10 µs of a futex round trip, so that a side that
 /// answers at once is not put to sleep.
@@ -79,15 +80,17 @@ impl Sleep {
         }
     }
 
-    /// Wakes a sleeper of the other side, after [`wakeup::needs_wake`].
-    pub fn wake(&mut self, memory: View<'_>, other: Side) {
+    /// Wakes the other side, after [`wakeup::needs_wake`].
+    pub fn wake(&mut self, ring: &RingEnd, other: Side) {
+        let memory = ring.view();
         let reaches = || self.is_reached && memory.always_fenced().load(Relaxed) == 0;
-        wakeup::wake(memory.sleep(other), &mut self.unslept, reaches);
+        let poke = || watch::poke(ring.endpoint().file());
+        wakeup::wake(memory.sleep(other), &mut self.unslept, reaches, poke);
     }
 
     /// Makes both sides fence after every message, because membarrier(2) is unavailable.
     #[cold]
-    fn always_fence(&mut self, memory: View<'_>) {
+    pub fn always_fence(&mut self, memory: View<'_>) {
         self.is_reached = false;
         memory.always_fenced().store(1, Relaxed);
         for side in [Side::Sender, Side::Receiver] {
@@ -149,19 +152,9 @@ impl Sleep {
             if remaining > 0 {
                 continue;
             }
-            match ring.attempt_for_dead(length) {
-                Err(Blocked::Wait) => {}
-                result => return Ok(result?),
-            }
-            if let Some(errno) = ring.peer_gone() {
-                // What the peer did before it exited counts.
-                match ring.attempt(length) {
-                    Err(Blocked::Wait) if !ring.is_locked_out() => {
-                        return Err(Call::Channel.failed(errno));
-                    }
-                    Err(Blocked::Wait) => {}
-                    result => return Ok(result?),
-                }
+            match ring.attempt_after_deaths(length) {
+                Err(error) if error.errno == Errno::EAGAIN => {}
+                result => return result,
             }
             if deadline.has_passed() {
                 return Err(Call::Channel.failed(Errno::ETIMEDOUT));
@@ -233,7 +226,7 @@ pub mod tests {
 
     #[test]
     fn a_deadline_that_has_passed_ends_a_wait() {
-        let [_sender, Channel { ring, sleep }] = &mut ends("late");
+        let [_sender, Channel { ring, sleep, .. }] = &mut ends("late");
         let result = sleep.sleep_until(Deadline::after_ns(0), ring, 0);
         assert_eq!(
             result.err().map(|error| error.errno()),
