@@ -5,6 +5,7 @@
 //! receives. While both sides are busy, neither makes a system call.
 
 mod endpoint;
+mod head_start;
 #[doc(hidden)]
 pub mod lock;
 mod memory;

@@ -45,6 +45,7 @@ mod at {
 /// | word | written by | read by | order | a death in between leaves |
 /// |---|---|---|---|---|
 /// | magic, ring start | the creator, before publication | every process, at open | – | no channel |
+/// | a word of the ring | the sender, see [`ring`]; the receiver exchanges it for itself, see [`head_start`](super::head_start) | the receiver | – | the same word |
 /// | tail | the sender, after it publishes | the next sender, every process that asks | release, acquire | one record uncounted: [`Producer::resume`](ring::Producer::resume) counts it |
 /// | sent | the sender, after tail | every process | release, acquire | one behind; the low bits of tail correct it |
 /// | head | the receiver, at release | the sender, when the ring looks full | release, acquire | the message, for the next receiver |

@@ -105,6 +105,14 @@ impl RingEnd {
         }
     }
 
+    /// The position after the last message that was sent or received.
+    pub fn position(&self) -> u64 {
+        match &self.position {
+            Position::Sender(producer) => producer.tail(),
+            Position::Receiver(consumer) => consumer.head(),
+        }
+    }
+
     /// Reserves room for a message of this length, if the end is not shared and the room is known to
     /// be free.
     #[inline(always)]

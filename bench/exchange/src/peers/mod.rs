@@ -63,12 +63,13 @@ const SOCKET: &str = "the kernel's buffer, 208 KiB";
 
 /// Names that derived rows refer to.
 pub const IN_PLACE: &str = "**shmcomm**, in place";
+pub const COPYING: &str = "**shmcomm**, copying";
 pub const PIPE: &str = "pipe";
 
 /// All of them, ours first.
 pub const SYSTEMS: &[System] = &[
     system!(IN_PLACE, RING, false, W => channel::InPlace<false>),
-    system!("**shmcomm**, copying", RING, false, W => Copied<channel::Copying, W>),
+    system!(COPYING, RING, false, W => Copied<channel::Copying, W>),
     system!("**shmcomm**, shared, in place", RING, false, W => channel::InPlace<true>),
     system!("**shmcomm**, in place, from Rust", RING, false, W => channel::Rust),
     system!(MEMCPY, RING, true, W => Copied<memory::Memcpy, W>),
