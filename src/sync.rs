@@ -44,9 +44,9 @@ const _: () = assert!(size_of::<shmc_mutex>() == size_of::<Mutex>());
 /// With SHMC_EVENTS the semaphore counts events, and any process may post. The
 /// semaphore of a posix: or file: name lies in shared memory: shmc_sem_wait and
 /// shmc_sem_post make no system call, unless a process sleeps, and take less
-/// than a hundredth of the time of a sysv: name. It counts events only, because
-/// only the kernel can return the units of a process that is killed; use a
-/// sysv: name or shmc_mutex for a lock.
+/// than a hundredth of the time of a sysv: name. It counts events only, since a
+/// plain count does not tell whose units a killed process held; use a sysv:
+/// name or shmc_mutex for a lock.
 ///
 /// name: a sysv: name; with SHMC_EVENTS also a posix: or file: name.
 /// value: initial value of a new semaphore, 0 to 32767, for a posix: or file:

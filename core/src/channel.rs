@@ -5,11 +5,13 @@
 //! receives. While both sides are busy, neither makes a system call.
 
 mod endpoint;
+mod head_start;
 #[doc(hidden)]
 pub mod lock;
 pub mod look;
 mod memory;
 mod open;
+mod poll;
 #[doc(hidden)]
 pub mod ring;
 mod ring_end;
@@ -25,6 +27,7 @@ use core::ptr::NonNull;
 use crate::error::{Call, Errno, Error};
 pub use endpoint::Side;
 pub use open::Options;
+use poll::Poll;
 use ring::{Blocked, Words};
 use ring_end::RingEnd;
 use wait::Sleep;
@@ -52,6 +55,7 @@ pub struct Info {
 pub struct Channel {
     ring: RingEnd,
     sleep: Sleep,
+    poll: Option<Poll>,
 }
 
 // SAFETY: the memory belongs to the process, not to a thread; every method that changes the handle
@@ -190,7 +194,7 @@ impl Channel {
     #[cold]
     #[inline(never)]
     fn wake(&mut self, other: Side) {
-        self.sleep.wake(self.ring.view(), other);
+        self.sleep.wake(&self.ring, other);
     }
 
     /// Waits until a message of this length can be reserved, or until a message can be peeked. A failed
@@ -203,7 +207,26 @@ impl Channel {
             }
             result => result.map_err(Error::from),
         };
+        let result = match (result, &mut self.poll) {
+            (Err(error), Some(poll)) if error.errno == Errno::EAGAIN => {
+                poll.attempt(&mut self.ring, &mut self.sleep, length)
+            }
+            (result, _) => result,
+        };
         result.inspect_err(|_| self.ring.cancel())
+    }
+
+    /// A descriptor for poll(2), which is readable (POLLIN) while this end may be able to proceed: until a
+    /// call with the timeout 0 returns EAGAIN or reports the peer's death. It belongs to this handle.
+    pub fn poll_descriptor(&mut self) -> Result<c_int, Error> {
+        if self.ring.endpoint().is_inherited() {
+            return Err(self.ring.refused());
+        }
+        let poll = match self.poll.take() {
+            Some(poll) => poll,
+            None => Poll::new(self.ring.endpoint().file())?,
+        };
+        Ok(self.poll.insert(poll).raw())
     }
 
     /// Commits or releases at an end that is shared or inherited. `length` is that of the message.

@@ -156,6 +156,10 @@ calls! {
     Fcntl = c"fcntl",
     /// `futex(2)`
     Futex = c"futex",
+    /// `inotify_init1(2)`
+    InotifyInit = c"inotify_init1",
+    /// `inotify_add_watch(2)`
+    InotifyAddWatch = c"inotify_add_watch",
     /// `semget(2)`
     Semget = c"semget",
     /// `semtimedop(2)`

@@ -94,6 +94,7 @@ mod stale;
 mod sys;
 mod sysv;
 mod text;
+mod watch;
 
 pub use channel::{Channel, Side};
 pub use error::{Call, Errno, Error};

@@ -5,9 +5,8 @@
 //! | `sysv:` | a System V set, semop(2) | [`Units`](Kind::Units), [`Events`](Kind::Events) | two system calls |
 //! | `posix:`, `file:` | a word of shared memory, futex(2) | [`Events`](Kind::Events) | none, unless a process sleeps |
 //!
-//! Units have `sysv:` names only: the kernel returns them when their holder dies, in the same step as it
-//! records them (SEM_UNDO). A process that counts in shared memory cannot take a unit and record it in one
-//! instruction.
+//! Units have `sysv:` names only: the kernel returns them when their holder dies (SEM_UNDO). A count in shared
+//! memory does not tell who held them (docs/architecture.md).
 //!
 //! ```
 //! use shmcomm::semaphore::{self, New, Semaphore};

@@ -19,7 +19,7 @@ use crate::sys::{self, Advice, Descriptor};
 /// their own.
 const HEADER: usize = 4096;
 /// The first word of a channel, with the version of the format.
-pub(super) const MAGIC: u64 = 0x0002_6c65_6e6e_6163;
+pub(super) const MAGIC: u64 = 0x0003_6c65_6e6e_6163;
 
 /// Offsets of the words in the header, in bytes.
 pub(super) mod at {
@@ -45,6 +45,7 @@ pub(super) mod at {
 /// | word | written by | read by | order | a death in between leaves |
 /// |---|---|---|---|---|
 /// | magic, ring start | the creator, before publication | every process, at open | – | no channel |
+/// | a word of the ring | the sender, see [`ring`]; the receiver exchanges it for itself, see [`head_start`](super::head_start) | the receiver | – | the same word |
 /// | tail | the sender, after it publishes | the next sender, every process that asks | release, acquire | one record uncounted: [`Producer::resume`](ring::Producer::resume) counts it |
 /// | sent | the sender, after tail | every process | release, acquire | one behind; the low bits of tail correct it |
 /// | head | the receiver, at release | the sender, when the ring looks full | release, acquire | the message, for the next receiver |

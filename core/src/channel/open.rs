@@ -127,6 +127,7 @@ impl Options {
         let mut channel = Channel {
             ring: RingEnd::new(memory, endpoint),
             sleep: Sleep::new(self.interruptible),
+            poll: None,
         };
         channel.sleep.register(channel.ring.view());
         channel.ring.resume()?;

@@ -219,6 +219,11 @@ impl Producer {
         self.limit.wrapping_sub(self.tail)
     }
 
+    /// The position of this end.
+    pub fn tail(&self) -> u64 {
+        self.tail
+    }
+
     /// Number of messages sent since the ring was created.
     pub fn sent(&self) -> u64 {
         self.sent
@@ -317,6 +322,11 @@ impl Consumer {
     #[inline(always)]
     pub fn is_current(&self, words: &impl Words) -> bool {
         words.head().load(Acquire) == pack(self.head, self.received)
+    }
+
+    /// The position of this end.
+    pub fn head(&self) -> u64 {
+        self.head
     }
 
     /// Number of messages received since the ring was created.
