@@ -8,6 +8,7 @@ mod endpoint;
 mod head_start;
 #[doc(hidden)]
 pub mod lock;
+pub mod look;
 mod memory;
 mod open;
 mod poll;

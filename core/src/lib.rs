@@ -82,6 +82,7 @@ pub mod explain;
 mod fork;
 pub mod futex;
 pub mod info;
+pub mod inspect;
 pub mod key;
 pub mod mutex;
 pub mod name;

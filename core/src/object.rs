@@ -6,6 +6,7 @@
 //! A process that uses an object holds a shared lock on its descriptor (`flock(2)`), which ends with the
 //! last process that inherited it. A process that removes a stale object holds the exclusive lock.
 
+mod look;
 mod name;
 mod removal;
 mod temporary;
@@ -14,8 +15,9 @@ mod unpublished;
 use crate::error::{Call, Errno, Error};
 use crate::sys::{self, Access, Descriptor, Lock};
 
+pub use look::copy_beginning;
 pub use name::ObjectName;
-pub use removal::remove;
+pub use removal::{StaleObject, remove};
 pub use unpublished::{TemporaryLink, Unpublished};
 
 /// How an object is opened.

@@ -33,6 +33,7 @@ use crate::object::OpenMode;
 use crate::sys::Access;
 
 use events::Events;
+pub(crate) use events::look;
 use sysv::Set;
 
 /// An open semaphore. Dropping it neither posts nor removes anything. A forked child may use it too.

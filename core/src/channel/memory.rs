@@ -19,10 +19,10 @@ use crate::sys::{self, Advice, Descriptor};
 /// their own.
 const HEADER: usize = 4096;
 /// The first word of a channel, with the version of the format.
-const MAGIC: u64 = 0x0003_6c65_6e6e_6163;
+pub(super) const MAGIC: u64 = 0x0003_6c65_6e6e_6163;
 
 /// Offsets of the words in the header, in bytes.
-mod at {
+pub(super) mod at {
     pub const MAGIC: usize = 0;
     pub const RING_START: usize = 8;
     pub const TAIL: usize = 64;
@@ -76,7 +76,7 @@ pub struct Memory {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Layout {
     /// A power of two, at least [`HEADER`] and a page.
-    ring_start: usize,
+    pub(super) ring_start: usize,
     /// A power of two, at least `ring_start`.
     pub capacity: usize,
 }
@@ -126,7 +126,7 @@ impl Layout {
     }
 
     /// The hole before the header.
-    fn before_header(self) -> usize {
+    pub(super) fn before_header(self) -> usize {
         self.ring_start.wrapping_sub(HEADER)
     }
 }

@@ -49,7 +49,7 @@ fn pack(position: u64, count: u64) -> u64 {
 }
 
 #[inline(always)]
-fn position(word: u64) -> u64 {
+pub(super) fn position(word: u64) -> u64 {
     word & !COUNT_MASK
 }
 
@@ -88,7 +88,7 @@ pub fn snapshot<W: Word64>(word: &W, counter: &W) -> (u64, u64) {
 
 /// Size of the record of a message that is no longer than the ring.
 #[inline(always)]
-fn record_size(length: u64) -> u64 {
+pub(super) fn record_size(length: u64) -> u64 {
     (length.wrapping_add(COUNT_MASK) & !COUNT_MASK).wrapping_add(WORD)
 }
 

@@ -11,22 +11,54 @@ use core::ffi::CStr;
 use super::name::ObjectName;
 use super::temporary;
 use crate::error::{Call, Errno, Error};
-use crate::stale;
+use crate::stale::{self, State};
 use crate::sys::{self, Access, Descriptor, Lock};
 
 /// Removes the object of this name if it is stale. ELOOP if that would replace a symbolic link.
 pub fn remove_stale(name: ObjectName<'_>) -> Result<(), Error> {
-    let Ok(file) = sys::open(name.path, Access::Read, name.is_file) else {
-        return Ok(());
-    };
-    let status = sys::fstat(&file)?;
-    if !sys::is_regular(&status) || !stale::object_state(&file, status.st_uid).is_stale() {
-        return Ok(());
+    match StaleObject::find(name)? {
+        Ok(object) => object.remove(),
+        Err(_) => Ok(()),
     }
-    match sys::fstatat(name.path, false) {
-        Ok(named) if sys::is_symbolic_link(&named) => Err(Call::Open.failed(Errno::ELOOP)),
-        Ok(named) if sys::is_same_file(&named, &status) => move_aside(name, &status),
-        Ok(_) | Err(_) => Ok(()),
+}
+
+/// A stale object. While this value lives, it has the exclusive lock: no process of this library opens
+/// the object.
+pub struct StaleObject<'a> {
+    name: ObjectName<'a>,
+    pub file: Descriptor,
+    status: libc::stat,
+}
+
+impl<'a> StaleObject<'a> {
+    /// The object of this name if it is stale, else its state. ELOOP if its removal would replace a
+    /// symbolic link.
+    #[inline]
+    pub fn find(name: ObjectName<'a>) -> Result<Result<Self, State>, Error> {
+        let file = match sys::open(name.path, Access::Read, name.is_file) {
+            Err(error) if error.errno == Errno::ENOENT => return Ok(Err(State::Absent)),
+            Err(_) => return Ok(Err(State::Unknown)),
+            Ok(file) => file,
+        };
+        let status = sys::fstat(&file)?;
+        if !sys::is_regular(&status) {
+            return Ok(Err(State::Unknown));
+        }
+        let state = stale::object_state(&file, status.st_uid);
+        if !state.is_stale() {
+            return Ok(Err(state));
+        }
+        match sys::fstatat(name.path, false) {
+            Ok(named) if sys::is_symbolic_link(&named) => Err(Call::Open.failed(Errno::ELOOP)),
+            Ok(named) if sys::is_same_file(&named, &status) => Ok(Ok(Self { name, file, status })),
+            Ok(_) | Err(_) => Ok(Err(State::Absent)),
+        }
+    }
+
+    /// Removes it, unless the name has passed to another object.
+    #[inline]
+    pub fn remove(&self) -> Result<(), Error> {
+        move_aside(self.name, &self.status)
     }
 }
 

@@ -139,6 +139,19 @@ impl Events {
     }
 }
 
+/// The number of events in an object of this size, for tools, without a change; `None` if it is no
+/// semaphore.
+pub fn look(file: &Descriptor, size: usize) -> Result<Option<u32>, Error> {
+    let mut bytes = [0; size_of::<AtomicU64>() + size_of::<AtomicU32>()];
+    if size != SIZE || !object::copy_beginning(file, &mut bytes)? {
+        return Ok(None);
+    }
+    let (magic, word) = bytes.split_at(size_of::<AtomicU64>());
+    let is_semaphore = magic == MAGIC.to_ne_bytes();
+    let word = word.first_chunk().map(|word| u32::from_ne_bytes(*word));
+    Ok(word.filter(|_| is_semaphore).map(|word| word & word::MAX))
+}
+
 /// Removes the semaphore of this name; EBADMSG if the object is something else. The owner may remove a
 /// semaphore that it may not open; its waiters then learn of that when they look on their own.
 #[inline(never)]

@@ -242,6 +242,15 @@ pub fn fchown(file: &Descriptor, uid: u32, gid: u32) -> Result<(), Error> {
     Call::Fchown.checked(unsafe { libc::fchown(file.0, uid, gid) })
 }
 
+/// Whether the file has data at this offset, and no hole, which a read of a mapping would fill.
+pub fn has_data(file: &Descriptor, at: usize) -> bool {
+    let Ok(at) = libc::off_t::try_from(at) else {
+        return false;
+    };
+    // SAFETY: takes no pointer.
+    unsafe { libc::lseek(file.0, at, libc::SEEK_DATA) == at }
+}
+
 /// Sets an extended attribute, if the file system has them.
 pub fn fsetxattr(file: &Descriptor, name: &CStr, value: &[u64]) {
     let data = value.as_ptr().cast::<c_void>();
