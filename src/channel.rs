@@ -215,7 +215,8 @@ pub unsafe extern "C" fn shmc_recv(
 
 /// Reserves room for the next message, which the program writes in place and
 /// sends with shmc_commit. A message that is not committed is never sent.
-/// Reserving again discards the earlier reservation.
+/// Reserving again, even if that fails, discards the earlier reservation, and
+/// lets the other handles of a shared end proceed.
 ///
 /// len: bytes to reserve.
 /// timeout_ms: how long to wait for room.
