@@ -30,7 +30,7 @@ version := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml)
 soname  := libshmcomm.so.$(firstword $(subst ., ,$(version)))
 library := libshmcomm.so.$(version)
 # The headers have a directory of their own, since other projects install a comm.h, too.
-headers := comm.h shmcomm.h
+headers := comm.h shmcomm.h shmcomm.hpp
 manual3 := $(wildcard man/*.3*)
 manual7 := $(wildcard man/*.7)
 

@@ -15,6 +15,11 @@ mod artifact {
     mod unload;
 }
 
+mod bindings {
+    mod cxx;
+    mod python;
+}
+
 mod comm {
     mod driver;
     mod explain;

@@ -30,7 +30,7 @@ for link in libshmcomm.so "$soname"; do
     [ -L "$lib/$link" ] || fail "$lib/$link is no link"
     equals "$link" "$(readlink -f "$lib/$link")" "$(readlink -f "$lib/libshmcomm.so.$version")"
 done
-for header in include/*.h; do
+for header in include/*.h include/*.hpp; do
     cmp "$header" "$root$INCLUDEDIR/shmcomm/${header#include/}"
 done
 for page in man/*.3* man/*.7; do
