@@ -1,0 +1,128 @@
+"""What channels and topics have in common: a handle that one thread at a time may use."""
+
+import os
+import threading
+import time
+import weakref
+from collections import deque
+from ctypes import get_errno
+from errno import ETIMEDOUT
+from types import TracebackType
+from typing import Any, Callable, Deque, List, Optional, Type, TypeVar
+
+from . import _library
+from ._call import Name, failure
+from ._named import Named
+from ._readiness import Readiness
+from ._view import View
+
+_open_ends: "weakref.WeakSet[End]" = weakref.WeakSet()
+
+Self = TypeVar("Self", bound="End")
+
+
+class End(Named):
+    """A handle of a channel or a topic.
+
+    A method calls the library in this way, so that threads take turns:
+
+        self._waiting.append(None)
+        with self._lock:
+            self._waiting.pop()
+            for milliseconds in slices(timeout):
+                if function(self._usable, milliseconds) == 0:
+                    return
+                self._go_on()
+        raise failure(self._name)
+    """
+
+    def __init__(self, name: Name, opener: Any, *arguments: int) -> None:
+        super().__init__(name, opener, *arguments)
+        # What the library may be called with: None while closed, or inside a block.
+        self._usable: Optional[_library.Handle] = self._open()
+        self._lock = threading.RLock()
+        # One element for each thread that waits for its turn.
+        self._waiting: Deque[None] = deque()
+        # The view of the block that this process is in.
+        self._view: Optional[View] = None
+        # What exported the views that were in use when their block ended.
+        self._left: List[Callable[[], Any]] = []
+        self._readiness = Readiness()
+        _open_ends.add(self)
+
+    def _go_on(self) -> None:
+        """After a wait that failed: raises, unless only a slice of the timeout is over."""
+        if get_errno() != ETIMEDOUT:
+            raise self._failure()
+        if self._waiting:
+            try:
+                self._lock.release()
+                time.sleep(0.001)
+            finally:
+                self._lock.acquire()
+
+    def _failure(self) -> Exception:
+        if self._handle is None:
+            return ValueError(f"{self._name} is closed")
+        if self._usable is None:
+            return BufferError(f"{self._name}: leave the block inside which this is called first")
+        return failure(self._name)
+
+    def _abandon(self, view: View) -> None:
+        """Withdraws the view of a block that failed, as far as nothing uses it."""
+        try:
+            view.withdraw()
+        except BufferError:
+            self._left.append(view.exporter)
+
+    def close(self) -> None:
+        """Closes the handle; messages stay. Closing again does nothing.
+
+        A call that waits in another thread or task ends with ValueError, within 100 ms. Raises
+        BufferError, and the handle stays open, inside a block and if something made from a view is
+        still in use.
+        """
+        if self._handle is None:
+            return
+        self._waiting.append(None)
+        with self._lock:
+            self._waiting.pop()
+            self._left = [exporter for exporter in self._left if exporter() is not None]
+            if self._left or self._view is not None:
+                raise BufferError(f"a view of a message of {self._name} is still in use")
+            self._readiness.cancel()
+            self._usable = self._handle = None
+
+    def __enter__(self: Self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: Optional[Type[BaseException]],
+        error: Optional[BaseException],
+        traceback: Optional[TracebackType],
+    ) -> None:
+        try:
+            self.close()
+        except BufferError:
+            # The frames of an exception may still hold a view: then its death closes the handle.
+            if kind is None:
+                raise
+
+    def _after_fork(self) -> None:
+        """In a child: no thread holds the lock, and messages are not mapped."""
+        self._lock = threading.RLock()
+        self._waiting.clear()
+        if self._view is not None:
+            try:
+                self._view.memory.release()
+            except BufferError:
+                pass
+
+
+def _after_fork() -> None:
+    for end in list(_open_ends):
+        end._after_fork()
+
+
+os.register_at_fork(after_in_child=_after_fork)
