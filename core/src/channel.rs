@@ -9,6 +9,8 @@ mod endpoint;
 pub mod lock;
 mod memory;
 mod open;
+pub mod origin;
+pub mod read_ahead;
 #[doc(hidden)]
 pub mod ring;
 mod ring_end;
@@ -24,6 +26,8 @@ use core::ptr::NonNull;
 use crate::error::{Call, Errno, Error};
 pub use endpoint::Side;
 pub use open::Options;
+pub use origin::Origin;
+pub use read_ahead::ReadAhead;
 use ring::{Blocked, Words};
 use ring_end::RingEnd;
 use wait::Sleep;

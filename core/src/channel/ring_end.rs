@@ -157,6 +157,15 @@ impl RingEnd {
         }
     }
 
+    /// The position of a receiver that holds its end alone.
+    pub fn consumer(&mut self) -> Result<&mut Consumer, Error> {
+        let refused = self.refused();
+        match &mut self.position {
+            Position::Receiver(consumer) if self.endpoint.is_exclusive() => Ok(consumer),
+            _ => Err(refused),
+        }
+    }
+
     /// The error of a call that this end does not allow.
     #[cold]
     #[inline(never)]
