@@ -1,20 +1,27 @@
-# make            builds the library; cargo decides what is out of date
+# make            builds the library and the tool; cargo decides what is out of date
 # make check      installs what is built into a temporary directory, and runs a program with it
 # make install    copies what is built: no compiler, no cargo, so run it as root if PREFIX asks for it
 # make uninstall  removes what install has copied, with the same variables
 # make dist       target/shmcomm-VERSION.tar.gz: what is committed, and all crates, to build without a network
 #
-# PREFIX=/usr/local   LIBDIR, INCLUDEDIR, MANDIR and DOCDIR follow it, or are set on their own
+# PREFIX=/usr/local   LIBDIR, INCLUDEDIR, BINDIR, MANDIR, DOCDIR and those of the shells' completions follow
+#                     it, or are set on their own
 # DESTDIR=DIRECTORY   goes before each of them, for packages
 # LIBRARY=DIRECTORY   where libshmcomm.so and libshmcomm.a are, if cargo has built them elsewhere
+# TOOL=FILE           where the tool is; TOOL= leaves it out of everything
 
 PREFIX     = /usr/local
 LIBDIR     = $(PREFIX)/lib
 INCLUDEDIR = $(PREFIX)/include
+BINDIR     = $(PREFIX)/bin
 MANDIR     = $(PREFIX)/share/man
 DOCDIR     = $(PREFIX)/share/doc/shmcomm
+BASHDIR    = $(PREFIX)/share/bash-completion/completions
+ZSHDIR     = $(PREFIX)/share/zsh/site-functions
+FISHDIR    = $(PREFIX)/share/fish/vendor_completions.d
 DESTDIR    =
 LIBRARY    = target/release
+TOOL       = target/release/shmcomm
 CARGO     ?= cargo
 INSTALL   ?= install
 OBJCOPY   ?= objcopy
@@ -35,6 +42,8 @@ all:
 	$(need-cc)$(need-cargo)$(build) target
 	$(build) target/comm --no-default-features --features explain
 	@$(MAKE) --no-print-directory archive
+	# By itself: the library would be built with the features of what the tool depends on.
+	$(if $(TOOL),$(CARGO) build --release --locked --package shmcomm-cli --target-dir target)
 unexport CARGO_BUILD_TARGET # it would put the library elsewhere
 
 # cargo makes one object of all. Here the functions of comm.h get one of their own, so that a program that
@@ -55,6 +64,7 @@ archive:
 check: is-built
 	@$(need-cc)directory=$$(mktemp -d) && trap 'rm -rf "$$directory"' EXIT && \
 	$(MAKE) --no-print-directory -s install "DESTDIR=$$directory" && \
+	TOOL='$(TOOL)' BINDIR='$(BINDIR)' BASHDIR='$(BASHDIR)' ZSHDIR='$(ZSHDIR)' FISHDIR='$(FISHDIR)' \
 	CC='$(CC)' LIBDIR='$(LIBDIR)' INCLUDEDIR='$(INCLUDEDIR)' MANDIR='$(MANDIR)' DOCDIR='$(DOCDIR)' \
 	sh tests/artifact/installed.sh '$(PREFIX)' "$$directory" && \
 	echo 'a program built with what make install copies runs'
@@ -84,6 +94,25 @@ uninstall:
 	rm -f '$(DESTDIR)$(DOCDIR)/LICENSE-MIT' '$(DESTDIR)$(DOCDIR)/LICENSE-APACHE'
 	rmdir '$(DESTDIR)$(INCLUDEDIR)/shmcomm' '$(DESTDIR)$(DOCDIR)' 2>/dev/null || :
 
+ifneq ($(TOOL),)
+install: install-tool
+uninstall: uninstall-tool
+endif
+
+.PHONY: install-tool uninstall-tool
+install-tool: is-built
+	$(INSTALL) -d '$(DESTDIR)$(BINDIR)' '$(DESTDIR)$(MANDIR)/man1' '$(DESTDIR)$(BASHDIR)' \
+	    '$(DESTDIR)$(ZSHDIR)' '$(DESTDIR)$(FISHDIR)'
+	$(INSTALL) -m 755 '$(TOOL)' '$(DESTDIR)$(BINDIR)/shmcomm'
+	$(INSTALL) -m 644 cli/share/shmcomm.1 '$(DESTDIR)$(MANDIR)/man1'
+	$(INSTALL) -m 644 cli/share/shmcomm.bash '$(DESTDIR)$(BASHDIR)/shmcomm'
+	$(INSTALL) -m 644 cli/share/_shmcomm '$(DESTDIR)$(ZSHDIR)'
+	$(INSTALL) -m 644 cli/share/shmcomm.fish '$(DESTDIR)$(FISHDIR)'
+
+uninstall-tool:
+	rm -f '$(DESTDIR)$(BINDIR)/shmcomm' '$(DESTDIR)$(MANDIR)/man1/shmcomm.1' \
+	    '$(DESTDIR)$(BASHDIR)/shmcomm' '$(DESTDIR)$(ZSHDIR)/_shmcomm' '$(DESTDIR)$(FISHDIR)/shmcomm.fish'
+
 name = shmcomm-$(version)
 
 dist:
@@ -98,6 +127,8 @@ dist:
 is-built:
 	@[ -f '$(LIBRARY)/libshmcomm.so' ] && [ -f '$(LIBRARY)/libshmcomm.a' ] || { \
 	    echo 'there is no library in $(LIBRARY): run make first' >&2; exit 1; }
+	@[ -z '$(TOOL)' ] || [ -f '$(TOOL)' ] || { \
+	    echo 'there is no $(TOOL): run make first, or leave the tool out with TOOL=' >&2; exit 1; }
 
 # Stop with one line if a tool is missing.
 is-there   = $(shell command -v $(1) 2>/dev/null)

@@ -86,9 +86,9 @@ const char *shmc_version(void);
 /// ends the wait with EINTR, with or without SA_RESTART.
 ///
 /// A handler that runs before the wait begins does not end it. Neither does one
-/// that runs in the moment, every 80 ms, in which a channel's waiter looks for
-/// its peer. If the signal comes only once, use a timeout, or let the handler
-/// repeat the signal, for example with alarm(2).
+/// that runs in the moment, every 80 ms, in which a waiter of a posix: or file:
+/// name looks around. If the signal comes only once, use a timeout, or let the
+/// handler repeat the signal, for example with alarm(2).
 #define SHMC_INTR 0x800
 
 /* ======================================================================== */
@@ -104,6 +104,7 @@ const char *shmc_version(void);
 ///
 /// An object or a file is replaced only if this library created it, on a file
 /// system with extended attributes (tmpfs has them since Linux 6.6).
+/// shmc_sem_open takes this flag for posix: and file: names.
 #define SHMC_RECLAIM 0x8
 
 /// Make all pages present now, so that no later access takes a page fault.
@@ -326,8 +327,9 @@ int shmc_remove(const char *name);
 /* Synchronisation: semaphores, mutexes, wait and wake                      */
 /* ======================================================================== */
 
-/// shmc_sem_open: the semaphore counts events. Any process may post, and the
-/// kernel returns nothing when a process exits.
+/// shmc_sem_open: the semaphore counts events. Any process may post, and
+/// nothing is returned when a process exits. posix: and file: names need this
+/// flag.
 #define SHMC_EVENTS 0x80
 
 /// An open semaphore.
@@ -340,21 +342,28 @@ typedef struct shmc_mutex {
     uint64_t opaque[2];
 } shmc_mutex;
 
-/// Opens a System V semaphore.
+/// Opens a semaphore.
 ///
-/// By default it is a lock, or a pool of units. A unit taken by shmc_sem_wait
-/// belongs to the process until it posts; if the process exits first, the
-/// kernel returns the unit (SEM_UNDO). So only the process that waited should
-/// post: the kernel takes back a post by another process when that process
-/// exits. With SHMC_EVENTS the semaphore counts events, and any process may
-/// post.
+/// By default it is a lock, or a pool of units, and its name a sysv: name. A
+/// unit taken by shmc_sem_wait belongs to the process until it posts; if the
+/// process exits first, the kernel returns the unit (SEM_UNDO). So only the
+/// process that waited should post: the kernel takes back a post by another
+/// process when that process exits.
 ///
-/// name: a sysv: name.
-/// value: initial value of a new semaphore, 0 to 32767; 1 for a lock.
-/// flags: 0, or some of SHMC_CREATE, SHMC_EXCL, SHMC_EVENTS, SHMC_INTR. An
-/// existing semaphore keeps its kind, value and mode; without SHMC_EVENTS and
-/// SHMC_CREATE a semaphore of either kind is opened. SHMC_INTR is a property of
-/// this handle.
+/// With SHMC_EVENTS the semaphore counts events, and any process may post. The
+/// semaphore of a posix: or file: name lies in shared memory: shmc_sem_wait and
+/// shmc_sem_post make no system call, unless a process sleeps, and take less
+/// than a hundredth of the time of a sysv: name. It counts events only, since a
+/// plain count does not tell whose units a killed process held; use a sysv:
+/// name or shmc_mutex for a lock.
+///
+/// name: a sysv: name; with SHMC_EVENTS also a posix: or file: name.
+/// value: initial value of a new semaphore, 0 to 32767, for a posix: or file:
+/// name 0 to 1073741823; 1 for a lock.
+/// flags: 0, or some of SHMC_CREATE, SHMC_EXCL, SHMC_EVENTS, SHMC_INTR, and for
+/// a posix: or file: name SHMC_RECLAIM. An existing semaphore keeps its kind,
+/// value and mode; without SHMC_EVENTS and SHMC_CREATE a semaphore of either
+/// kind is opened. SHMC_INTR is a property of this handle.
 /// mode: permission bits of a new semaphore. A process needs read and write
 /// permission to use it; 0600 lets only the owner use it.
 ///
@@ -364,23 +373,35 @@ typedef struct shmc_mutex {
 ///
 /// Returns the semaphore; on failure NULL with errno:
 ///   EINVAL   the name or a flag is invalid, value is negative, or mode is
-///            beyond 0777; SHMC_EXCL without SHMC_CREATE; "sysv:private"
-///            without SHMC_CREATE; sysv:id: with SHMC_CREATE; the existing set
-///            is another program's or, with SHMC_CREATE or SHMC_EVENTS, of the
-///            other kind
-///   ERANGE   value is beyond 32767
-///   ENAMETOOLONG  the path is too long
-///   ENOENT   there is no such semaphore, or no such path for the key
+///            beyond 0777; SHMC_EXCL or SHMC_RECLAIM without SHMC_CREATE;
+///            SHMC_RECLAIM with a sysv: name; SHMC_CREATE without SHMC_EVENTS
+///            and with a posix: or file: name; "sysv:private" without
+///            SHMC_CREATE; sysv:id: with SHMC_CREATE; the existing set is
+///            another program's or, with SHMC_CREATE or SHMC_EVENTS, of the
+///            other kind; the existing object is no regular file
+///   EBADMSG  the existing object or file is no semaphore of this version
+///   ERANGE   value is beyond the highest value
+///   ENAMETOOLONG  the path or POSIX name is too long
+///   ENOENT   there is no such semaphore, or no such path for the key or the
+///            file
 ///   EEXIST   SHMC_EXCL, and the semaphore exists
-///   EACCES   the mode, or a directory of the path, does not permit it
+///   EACCES   the mode, or a directory of the path, does not permit it; or
+///            SHMC_CREATE found a POSIX object of another user
 ///   EIDRM    a sysv:id: semaphore that was removed
-///   EBUSY    other processes created and removed it at every attempt
-///   ENOSPC   the system allows no further semaphore
+///   EBUSY    other processes created and removed it at every attempt, or one
+///            holds its flock(2)
+///   ENOSPC   the system allows no further semaphore, or the file system is
+///            full
 ///   ENOMEM   not enough memory
-///   EPERM, ENOSYS  the kernel or a sandbox lacks System V semaphores
-///   EIO, ELOOP, ENOTDIR  as in stat(2)
+///   EMFILE, ENFILE  too many open files
+///   EPERM, ENOSYS  the kernel or a sandbox lacks a call that it needs
+///   ELOOP    the POSIX name is a symbolic link; SHMC_CREATE would create or
+///            replace through one; or the path has too many of them
+///   EIO, ENOTDIR  as in stat(2)
+///   EAGAIN, EDQUOT, EFBIG, EINTR, EISDIR, ENODEV, ENXIO, EOPNOTSUPP,
+///   EOVERFLOW, EROFS, ETXTBSY  as in shmc_segment_open
 ///
-/// Follows semget(2), semop(2).
+/// Follows semget(2), semop(2), sem_open(3).
 struct shmc_sem *shmc_sem_open(const char *name,
                                int value,
                                int flags,
@@ -395,6 +416,10 @@ struct shmc_sem *shmc_sem_open(const char *name,
 /// not end the wait: if the signal comes only once, use a timeout, or let the
 /// handler post an event to the semaphore.
 ///
+/// If a process is killed between its post and the wake-up, a waiter of a
+/// posix: or file: name learns of the event within 100 ms; the same holds for
+/// a name that was removed by other means than shmc_sem_remove.
+///
 /// Returns 0; on failure -1 with errno:
 ///   ETIMEDOUT  there was none in time
 ///   EINTR      SHMC_INTR, and a signal handler ran; nothing is taken
@@ -403,20 +428,22 @@ struct shmc_sem *shmc_sem_open(const char *name,
 ///   EACCES     the mode does not permit it
 ///   ERANGE     this process holds 32767 units already
 ///   ENOMEM, ENOSPC  no memory to record what this process holds
+///   ENOMEM, ENOSYS  as in futex(2)
 ///
-/// Follows semtimedop(2).
+/// Follows semtimedop(2); compare sem_timedwait(3).
 int shmc_sem_wait(struct shmc_sem *sem, int timeout_ms);
 
 /// Returns a unit to the semaphore or, with SHMC_EVENTS, posts an event.
 ///
 /// Returns 0; on failure -1 with errno:
-///   ERANGE  the value is 32767 already
-///   EIDRM   the semaphore was removed
-///   EINVAL  sem is NULL
-///   EACCES  the mode does not permit it
+///   ERANGE     the value of a sysv: semaphore is 32767 already
+///   EOVERFLOW  the value of a posix: or file: semaphore is 1073741823 already
+///   EIDRM      the semaphore was removed
+///   EINVAL     sem is NULL
+///   EACCES     the mode does not permit it
 ///   ENOMEM, ENOSPC  no memory to record what this process holds
 ///
-/// Follows semop(2).
+/// Follows semop(2); compare sem_post(3).
 int shmc_sem_post(struct shmc_sem *sem);
 
 /// Reads the semaphore's present value.
@@ -426,7 +453,7 @@ int shmc_sem_post(struct shmc_sem *sem);
 ///   EINVAL  sem is NULL
 ///   EACCES  the mode does not permit it
 ///
-/// Follows semctl(2) with GETVAL.
+/// Follows semctl(2) with GETVAL; compare sem_getvalue(3).
 int shmc_sem_value(struct shmc_sem *sem);
 
 /// Frees the handle. The semaphore stays. The process keeps the units that it
@@ -435,20 +462,29 @@ int shmc_sem_value(struct shmc_sem *sem);
 /// Returns 0.
 int shmc_sem_close(struct shmc_sem *sem);
 
-/// Removes a semaphore at once. Processes that wait for it get EIDRM.
+/// Removes a semaphore at once. Processes that wait for it get EIDRM, and so do
+/// later calls with its open handles. If the caller may remove a posix: or
+/// file: name but not open it, waiters learn of it within 100 ms, and other
+/// calls with open handles still succeed.
 ///
-/// name: a sysv: name but "sysv:private".
+/// name: the name of a semaphore, but not "sysv:private".
 ///
 /// Returns 0; on failure -1 with errno:
-///   EINVAL   the name is invalid; another program's semaphore
-///   ENAMETOOLONG  the path is too long
+///   EINVAL   the name is invalid; another program's set of semaphores; the
+///            object is no regular file
+///   EBADMSG  the object or file is no semaphore of this version
+///   ENAMETOOLONG  the path or POSIX name is too long
 ///   ENOENT   there is no such semaphore, or no such path
 ///   EIDRM    a sysv:id: semaphore that was removed
 ///   EACCES, EPERM  not permitted
+///   EBUSY    another process holds its flock(2)
+///   EMFILE, ENFILE  too many open files
 ///   EIO, ELOOP, ENOMEM, ENOTDIR  as in stat(2)
-///   ENOSYS   the kernel or a sandbox lacks System V semaphores
+///   ENOSYS   the kernel or a sandbox lacks a call that it needs
+///   EAGAIN, EINTR, EISDIR, ENODEV, ENXIO, EOPNOTSUPP, EOVERFLOW, EROFS,
+///   ETXTBSY  as in shmc_segment_open
 ///
-/// Follows semctl(2) with IPC_RMID.
+/// Follows semctl(2) with IPC_RMID; compare sem_unlink(3).
 int shmc_sem_remove(const char *name);
 
 /// Initialises a mutex, unlocked. An initialised mutex stays as it is, even if
@@ -729,6 +765,43 @@ const void *shmc_peek(struct shmc_channel *channel,
 ///   EINVAL  channel is NULL, or no message has been peeked at
 ///   EPERM   the handle was inherited across fork(2)
 int shmc_release(struct shmc_channel *channel);
+
+/// Returns a descriptor for poll(2), epoll(7) and select(2), with which an
+/// event loop waits for this end beside its other files.
+///
+/// The descriptor is readable (POLLIN) while this end may be able to proceed:
+/// there is a message, or room, or the other side has closed or died. It stays
+/// readable until a call with timeout_ms 0 on this handle fails with EAGAIN, or
+/// reports EPIPE or EIDRM, which it does once per loss. So a loop may make one
+/// such call after each event, or several; an edge-triggered loop must go on
+/// until EAGAIN. The descriptor is readable at first, and at times for no
+/// reason.
+///
+/// Calls that wait may come in between. If several handles share an end, each
+/// message makes all their descriptors readable; one handle gets it, the others
+/// EAGAIN.
+///
+/// Each call returns the same descriptor. The channel owns and closes it: do
+/// not read or close it. A child of fork(2) does not inherit it.
+///
+/// Waking a process that waits for its descriptor takes one system call, and
+/// the EAGAIN before the next wait another. For a tenth of a second after some
+/// process has closed the channel, EAGAIN may take a millisecond.
+///
+/// Returns the descriptor, at least 3; on failure -1 with errno:
+///   EMFILE      too many open files; or too many inotify instances of this
+///               user: the limit is fs.inotify.max_user_instances, often 128;
+///               or 256 channels and descriptors of channels in this process
+///   ENFILE      too many open files in the system
+///   ENOSPC      too many inotify watches of this user: the limit is
+///               fs.inotify.max_user_watches
+///   ENOMEM      not enough memory
+///   EACCES      the caller has lost its read permission
+///   EOPNOTSUPP  /proc is not mounted; or a sandbox, or the file system, has no
+///               inotify(7)
+///   EINVAL      channel is NULL
+///   EPERM       the handle was inherited across fork(2)
+int shmc_channel_fd(struct shmc_channel *channel);
 
 /// Reads the channel's present state into info, with one system call.
 ///

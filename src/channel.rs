@@ -323,6 +323,53 @@ pub unsafe extern "C" fn shmc_release(channel: *mut shmc_channel) -> c_int {
     }
 }
 
+/// Returns a descriptor for poll(2), epoll(7) and select(2), with which an
+/// event loop waits for this end beside its other files.
+///
+/// The descriptor is readable (POLLIN) while this end may be able to proceed:
+/// there is a message, or room, or the other side has closed or died. It stays
+/// readable until a call with timeout_ms 0 on this handle fails with EAGAIN, or
+/// reports EPIPE or EIDRM, which it does once per loss. So a loop may make one
+/// such call after each event, or several; an edge-triggered loop must go on
+/// until EAGAIN. The descriptor is readable at first, and at times for no
+/// reason.
+///
+/// Calls that wait may come in between. If several handles share an end, each
+/// message makes all their descriptors readable; one handle gets it, the others
+/// EAGAIN.
+///
+/// Each call returns the same descriptor. The channel owns and closes it: do
+/// not read or close it. A child of fork(2) does not inherit it.
+///
+/// Waking a process that waits for its descriptor takes one system call, and
+/// the EAGAIN before the next wait another. For a tenth of a second after some
+/// process has closed the channel, EAGAIN may take a millisecond.
+///
+/// Returns the descriptor, at least 3; on failure -1 with errno:
+///   EMFILE      too many open files; or too many inotify instances of this
+///               user: the limit is fs.inotify.max_user_instances, often 128;
+///               or 256 channels and descriptors of channels in this process
+///   ENFILE      too many open files in the system
+///   ENOSPC      too many inotify watches of this user: the limit is
+///               fs.inotify.max_user_watches
+///   ENOMEM      not enough memory
+///   EACCES      the caller has lost its read permission
+///   EOPNOTSUPP  /proc is not mounted; or a sandbox, or the file system, has no
+///               inotify(7)
+///   EINVAL      channel is NULL
+///   EPERM       the handle was inherited across fork(2)
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn shmc_channel_fd(channel: *mut shmc_channel) -> c_int {
+    // SAFETY: the caller's promise.
+    let Some(channel) = (unsafe { channel.as_mut() }) else {
+        return errno::failed(Error::INVALID);
+    };
+    match channel.0.poll_descriptor() {
+        Ok(descriptor) => descriptor,
+        Err(error) => errno::failed(error),
+    }
+}
+
 /// Reads the channel's present state into info, with one system call.
 ///
 /// Returns 0; on failure -1 with errno:

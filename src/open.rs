@@ -12,9 +12,9 @@ pub const SHMC_EXCL: c_int = 0x2;
 /// ends the wait with EINTR, with or without SA_RESTART.
 ///
 /// A handler that runs before the wait begins does not end it. Neither does one
-/// that runs in the moment, every 80 ms, in which a channel's waiter looks for
-/// its peer. If the signal comes only once, use a timeout, or let the handler
-/// repeat the signal, for example with alarm(2).
+/// that runs in the moment, every 80 ms, in which a waiter of a posix: or file:
+/// name looks around. If the signal comes only once, use a timeout, or let the
+/// handler repeat the signal, for example with alarm(2).
 pub const SHMC_INTR: c_int = 0x800;
 
 /// Reads a name, which is NULL or a string that outlives the result.

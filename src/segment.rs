@@ -20,6 +20,7 @@ pub const SHMC_RDONLY: c_int = 0x4;
 ///
 /// An object or a file is replaced only if this library created it, on a file
 /// system with extended attributes (tmpfs has them since Linux 6.6).
+/// shmc_sem_open takes this flag for posix: and file: names.
 pub const SHMC_RECLAIM: c_int = 0x8;
 /// Make all pages present now, so that no later access takes a page fault.
 pub const SHMC_PREFAULT: c_int = 0x10;

@@ -12,10 +12,12 @@ use shmcomm_core::semaphore::{self, Kind, New};
 use shmcomm_core::{Error, Mutex, Name, Semaphore, futex};
 
 use crate::open::{SHMC_CREATE, SHMC_EXCL, SHMC_INTR, parse};
+use crate::segment::SHMC_RECLAIM;
 use crate::{errno, heap};
 
-/// shmc_sem_open: the semaphore counts events. Any process may post, and the
-/// kernel returns nothing when a process exits.
+/// shmc_sem_open: the semaphore counts events. Any process may post, and
+/// nothing is returned when a process exits. posix: and file: names need this
+/// flag.
 pub const SHMC_EVENTS: c_int = 0x80;
 
 /// An open semaphore.
@@ -31,21 +33,28 @@ pub struct shmc_mutex {
 
 const _: () = assert!(size_of::<shmc_mutex>() == size_of::<Mutex>());
 
-/// Opens a System V semaphore.
+/// Opens a semaphore.
 ///
-/// By default it is a lock, or a pool of units. A unit taken by shmc_sem_wait
-/// belongs to the process until it posts; if the process exits first, the
-/// kernel returns the unit (SEM_UNDO). So only the process that waited should
-/// post: the kernel takes back a post by another process when that process
-/// exits. With SHMC_EVENTS the semaphore counts events, and any process may
-/// post.
+/// By default it is a lock, or a pool of units, and its name a sysv: name. A
+/// unit taken by shmc_sem_wait belongs to the process until it posts; if the
+/// process exits first, the kernel returns the unit (SEM_UNDO). So only the
+/// process that waited should post: the kernel takes back a post by another
+/// process when that process exits.
 ///
-/// name: a sysv: name.
-/// value: initial value of a new semaphore, 0 to 32767; 1 for a lock.
-/// flags: 0, or some of SHMC_CREATE, SHMC_EXCL, SHMC_EVENTS, SHMC_INTR. An
-/// existing semaphore keeps its kind, value and mode; without SHMC_EVENTS and
-/// SHMC_CREATE a semaphore of either kind is opened. SHMC_INTR is a property of
-/// this handle.
+/// With SHMC_EVENTS the semaphore counts events, and any process may post. The
+/// semaphore of a posix: or file: name lies in shared memory: shmc_sem_wait and
+/// shmc_sem_post make no system call, unless a process sleeps, and take less
+/// than a hundredth of the time of a sysv: name. It counts events only, since a
+/// plain count does not tell whose units a killed process held; use a sysv:
+/// name or shmc_mutex for a lock.
+///
+/// name: a sysv: name; with SHMC_EVENTS also a posix: or file: name.
+/// value: initial value of a new semaphore, 0 to 32767, for a posix: or file:
+/// name 0 to 1073741823; 1 for a lock.
+/// flags: 0, or some of SHMC_CREATE, SHMC_EXCL, SHMC_EVENTS, SHMC_INTR, and for
+/// a posix: or file: name SHMC_RECLAIM. An existing semaphore keeps its kind,
+/// value and mode; without SHMC_EVENTS and SHMC_CREATE a semaphore of either
+/// kind is opened. SHMC_INTR is a property of this handle.
 /// mode: permission bits of a new semaphore. A process needs read and write
 /// permission to use it; 0600 lets only the owner use it.
 ///
@@ -55,23 +64,35 @@ const _: () = assert!(size_of::<shmc_mutex>() == size_of::<Mutex>());
 ///
 /// Returns the semaphore; on failure NULL with errno:
 ///   EINVAL   the name or a flag is invalid, value is negative, or mode is
-///            beyond 0777; SHMC_EXCL without SHMC_CREATE; "sysv:private"
-///            without SHMC_CREATE; sysv:id: with SHMC_CREATE; the existing set
-///            is another program's or, with SHMC_CREATE or SHMC_EVENTS, of the
-///            other kind
-///   ERANGE   value is beyond 32767
-///   ENAMETOOLONG  the path is too long
-///   ENOENT   there is no such semaphore, or no such path for the key
+///            beyond 0777; SHMC_EXCL or SHMC_RECLAIM without SHMC_CREATE;
+///            SHMC_RECLAIM with a sysv: name; SHMC_CREATE without SHMC_EVENTS
+///            and with a posix: or file: name; "sysv:private" without
+///            SHMC_CREATE; sysv:id: with SHMC_CREATE; the existing set is
+///            another program's or, with SHMC_CREATE or SHMC_EVENTS, of the
+///            other kind; the existing object is no regular file
+///   EBADMSG  the existing object or file is no semaphore of this version
+///   ERANGE   value is beyond the highest value
+///   ENAMETOOLONG  the path or POSIX name is too long
+///   ENOENT   there is no such semaphore, or no such path for the key or the
+///            file
 ///   EEXIST   SHMC_EXCL, and the semaphore exists
-///   EACCES   the mode, or a directory of the path, does not permit it
+///   EACCES   the mode, or a directory of the path, does not permit it; or
+///            SHMC_CREATE found a POSIX object of another user
 ///   EIDRM    a sysv:id: semaphore that was removed
-///   EBUSY    other processes created and removed it at every attempt
-///   ENOSPC   the system allows no further semaphore
+///   EBUSY    other processes created and removed it at every attempt, or one
+///            holds its flock(2)
+///   ENOSPC   the system allows no further semaphore, or the file system is
+///            full
 ///   ENOMEM   not enough memory
-///   EPERM, ENOSYS  the kernel or a sandbox lacks System V semaphores
-///   EIO, ELOOP, ENOTDIR  as in stat(2)
+///   EMFILE, ENFILE  too many open files
+///   EPERM, ENOSYS  the kernel or a sandbox lacks a call that it needs
+///   ELOOP    the POSIX name is a symbolic link; SHMC_CREATE would create or
+///            replace through one; or the path has too many of them
+///   EIO, ENOTDIR  as in stat(2)
+///   EAGAIN, EDQUOT, EFBIG, EINTR, EISDIR, ENODEV, ENXIO, EOPNOTSUPP,
+///   EOVERFLOW, EROFS, ETXTBSY  as in shmc_segment_open
 ///
-/// Follows semget(2), semop(2).
+/// Follows semget(2), semop(2), sem_open(3).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn shmc_sem_open(
     name: *const c_char,
@@ -88,8 +109,9 @@ pub unsafe extern "C" fn shmc_sem_open(
 
 fn open(name: Name<'_>, value: c_int, flags: c_int, mode: mode_t) -> Result<Semaphore, Error> {
     let has = |flag| flags & flag != 0;
-    let other = !(SHMC_CREATE | SHMC_EXCL | SHMC_EVENTS | SHMC_INTR);
-    if has(other) || (has(SHMC_EXCL) && !has(SHMC_CREATE)) {
+    let only_with_create = SHMC_EXCL | SHMC_RECLAIM;
+    let other = !(SHMC_CREATE | only_with_create | SHMC_EVENTS | SHMC_INTR);
+    if has(other) || (has(only_with_create) && !has(SHMC_CREATE)) {
         return Err(Error::INVALID);
     }
     let kind = if has(SHMC_EVENTS) {
@@ -102,6 +124,7 @@ fn open(name: Name<'_>, value: c_int, flags: c_int, mode: mode_t) -> Result<Sema
             value,
             mode,
             exclusive: has(SHMC_EXCL),
+            reclaim: has(SHMC_RECLAIM),
             kind,
         };
         Semaphore::create(name, new)?
@@ -126,6 +149,10 @@ fn open(name: Name<'_>, value: c_int, flags: c_int, mode: mode_t) -> Result<Sema
 /// not end the wait: if the signal comes only once, use a timeout, or let the
 /// handler post an event to the semaphore.
 ///
+/// If a process is killed between its post and the wake-up, a waiter of a
+/// posix: or file: name learns of the event within 100 ms; the same holds for
+/// a name that was removed by other means than shmc_sem_remove.
+///
 /// Returns 0; on failure -1 with errno:
 ///   ETIMEDOUT  there was none in time
 ///   EINTR      SHMC_INTR, and a signal handler ran; nothing is taken
@@ -134,8 +161,9 @@ fn open(name: Name<'_>, value: c_int, flags: c_int, mode: mode_t) -> Result<Sema
 ///   EACCES     the mode does not permit it
 ///   ERANGE     this process holds 32767 units already
 ///   ENOMEM, ENOSPC  no memory to record what this process holds
+///   ENOMEM, ENOSYS  as in futex(2)
 ///
-/// Follows semtimedop(2).
+/// Follows semtimedop(2); compare sem_timedwait(3).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn shmc_sem_wait(sem: *mut shmc_sem, timeout_ms: c_int) -> c_int {
     // SAFETY: the caller's promise.
@@ -145,13 +173,14 @@ pub unsafe extern "C" fn shmc_sem_wait(sem: *mut shmc_sem, timeout_ms: c_int) ->
 /// Returns a unit to the semaphore or, with SHMC_EVENTS, posts an event.
 ///
 /// Returns 0; on failure -1 with errno:
-///   ERANGE  the value is 32767 already
-///   EIDRM   the semaphore was removed
-///   EINVAL  sem is NULL
-///   EACCES  the mode does not permit it
+///   ERANGE     the value of a sysv: semaphore is 32767 already
+///   EOVERFLOW  the value of a posix: or file: semaphore is 1073741823 already
+///   EIDRM      the semaphore was removed
+///   EINVAL     sem is NULL
+///   EACCES     the mode does not permit it
 ///   ENOMEM, ENOSPC  no memory to record what this process holds
 ///
-/// Follows semop(2).
+/// Follows semop(2); compare sem_post(3).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn shmc_sem_post(sem: *mut shmc_sem) -> c_int {
     // SAFETY: the caller's promise.
@@ -165,7 +194,7 @@ pub unsafe extern "C" fn shmc_sem_post(sem: *mut shmc_sem) -> c_int {
 ///   EINVAL  sem is NULL
 ///   EACCES  the mode does not permit it
 ///
-/// Follows semctl(2) with GETVAL.
+/// Follows semctl(2) with GETVAL; compare sem_getvalue(3).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn shmc_sem_value(sem: *mut shmc_sem) -> c_int {
     // SAFETY: the caller's promise.
@@ -185,20 +214,29 @@ pub unsafe extern "C" fn shmc_sem_close(sem: *mut shmc_sem) -> c_int {
     0
 }
 
-/// Removes a semaphore at once. Processes that wait for it get EIDRM.
+/// Removes a semaphore at once. Processes that wait for it get EIDRM, and so do
+/// later calls with its open handles. If the caller may remove a posix: or
+/// file: name but not open it, waiters learn of it within 100 ms, and other
+/// calls with open handles still succeed.
 ///
-/// name: a sysv: name but "sysv:private".
+/// name: the name of a semaphore, but not "sysv:private".
 ///
 /// Returns 0; on failure -1 with errno:
-///   EINVAL   the name is invalid; another program's semaphore
-///   ENAMETOOLONG  the path is too long
+///   EINVAL   the name is invalid; another program's set of semaphores; the
+///            object is no regular file
+///   EBADMSG  the object or file is no semaphore of this version
+///   ENAMETOOLONG  the path or POSIX name is too long
 ///   ENOENT   there is no such semaphore, or no such path
 ///   EIDRM    a sysv:id: semaphore that was removed
 ///   EACCES, EPERM  not permitted
+///   EBUSY    another process holds its flock(2)
+///   EMFILE, ENFILE  too many open files
 ///   EIO, ELOOP, ENOMEM, ENOTDIR  as in stat(2)
-///   ENOSYS   the kernel or a sandbox lacks System V semaphores
+///   ENOSYS   the kernel or a sandbox lacks a call that it needs
+///   EAGAIN, EINTR, EISDIR, ENODEV, ENXIO, EOPNOTSUPP, EOVERFLOW, EROFS,
+///   ETXTBSY  as in shmc_segment_open
 ///
-/// Follows semctl(2) with IPC_RMID.
+/// Follows semctl(2) with IPC_RMID; compare sem_unlink(3).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn shmc_sem_remove(name: *const c_char) -> c_int {
     // SAFETY: the caller's promise.

@@ -60,11 +60,14 @@ mod segments {
 
 mod sync {
     mod channel;
+    mod event_loops;
     mod inherited;
     mod long_run;
     mod mutex;
+    mod polled;
     mod semaphores;
     mod survival;
     mod survival_open;
+    mod survival_polled;
     mod survivors;
 }

@@ -4,6 +4,7 @@
 mod support;
 
 mod latency {
+    mod polled;
     mod sharers;
     mod waiting;
     mod wakeups;

@@ -1,5 +1,5 @@
-//! The distance of the two cores. A hypervisor moves them, near to each other or far, and most
-//! figures follow; so a table has rounds of one distance only.
+//! The distance of the two cores. A hypervisor moves them, and most figures follow; so a table has
+//! rounds of one distance only.
 
 use std::cell::RefCell;
 use std::ptr;
@@ -12,8 +12,15 @@ use crate::shared::Shared;
 use crate::table::{Spread, Table};
 use crate::{Result, Run};
 
-/// Nanoseconds of a raw round trip from which cores are far: 50 to 120 and 330 to 590 were seen.
-const FAR: f64 = 200.0;
+/// Distances, and the raw round trips in nanoseconds from which each begins. Seen were 49 to 54,
+/// 100 to 125 and 330 to 590.
+const DISTANCES: [(&str, f64); 3] = [
+    ("two threads of one core", 0.0),
+    ("near cores", 75.0),
+    ("far cores", 200.0),
+];
+/// Cores that move come back within a second, which this number of raw round trips takes, or stay away.
+const MAX_ATTEMPTS: usize = 60;
 /// Blocks of round trips, 4 ms on near cores; the shortest block is the one that nothing disturbed. Two
 /// processes that have just started may share a core for a millisecond or two.
 const BLOCKS: usize = 200;
@@ -140,51 +147,86 @@ impl Raw {
 /// Measurements of one round: row, column, value.
 pub type Samples = Vec<(usize, usize, f64)>;
 
-/// Takes the run's rounds, each of `turns` measurements, each of which is first in turn. A round
-/// belongs to the near or to the far table; it is dropped if the cores moved meanwhile. Returns the
-/// tables that have rounds, each with its title.
+/// The number of the distance that a raw round trip shows.
+fn distance(raw: f64) -> usize {
+    let begins = |(_, from): &(&str, f64)| raw >= *from;
+    DISTANCES.iter().rposition(begins).unwrap_or_default()
+}
+
+/// Takes the run's rounds, each of `turns` measurements, each of which is first in turn. A round has
+/// one distance, that at its start: a measurement during which the cores moved is repeated, and only
+/// if they stay away, the round is dropped and another begun, as many as the run has rounds. Returns
+/// the tables that have rounds, each with its title.
 pub fn rounds(
     run: &Run,
     empty: &Table,
     turns: usize,
     mut measure: impl FnMut(usize, &mut Samples) -> Result<()>,
 ) -> Result<Vec<(String, Table)>> {
-    let mut groups = ["near", "far"].map(|name| (name, empty.clone(), Vec::new(), 0));
-    let mut dropped = 0;
-    for round in 0..run.rounds {
-        let (mut samples, mut raw) = (Samples::new(), Vec::new());
+    let mut groups = DISTANCES.map(|(name, _)| (name, empty.clone(), Vec::new(), 0));
+    let (mut taken, mut dropped, mut repeated) = (0, 0, 0);
+    'rounds: while taken < run.rounds && dropped <= run.rounds {
+        let mut now = run.raw.measure()?;
+        let here = distance(now);
+        let (mut samples, mut raw) = (Samples::new(), vec![now]);
         for turn in 0..turns {
-            raw.push(run.raw.measure()?);
-            let measured = measure((round + turn) % turns, &mut samples);
-            run.scratch.clear();
-            unless_interrupted()?;
-            if let (Err(error), 0) = (measured, round) {
-                eprintln!("bench: {error}");
+            let mut attempts = 0;
+            loop {
+                let mut new = Samples::new();
+                let starts_here = distance(now) == here;
+                if starts_here {
+                    let measured = measure((taken + turn) % turns, &mut new);
+                    run.scratch.clear();
+                    if let (Err(error), 0) = (measured, taken) {
+                        eprintln!("bench: {error}");
+                    }
+                }
+                unless_interrupted()?;
+                now = run.raw.measure()?;
+                if starts_here && distance(now) == here {
+                    samples.append(&mut new);
+                    raw.push(now);
+                    break;
+                }
+                repeated += usize::from(starts_here);
+                attempts += 1;
+                if attempts > MAX_ATTEMPTS {
+                    dropped += 1;
+                    continue 'rounds;
+                }
             }
         }
-        raw.push(run.raw.measure()?);
-        let far = raw[0] >= FAR;
-        if raw.iter().any(|&one| (one >= FAR) != far) {
-            dropped += 1;
-            continue;
-        }
-        let (_, table, all, rounds) = &mut groups[usize::from(far)];
+        let (_, table, all, rounds) = &mut groups[here];
         samples
             .drain(..)
             .for_each(|(row, column, value)| table.add(row, column, value));
         all.append(&mut raw);
         *rounds += 1;
+        taken += 1;
     }
-    if dropped > 0 {
-        println!("\nThe cores moved during {dropped} rounds, which are dropped.");
+    if repeated + dropped > 0 {
+        println!(
+            "\nThe cores moved during {repeated} measurements, which were repeated; {dropped} rounds are \
+             dropped."
+        );
     }
     let measured = groups.into_iter().filter(|(.., rounds)| *rounds > 0);
     let titled = measured.map(|(name, table, raw, rounds)| {
         let raw = Spread::of(&raw);
         (
-            format!("{name} cores: raw round trip {raw} ns, {rounds} rounds"),
+            format!("{name}: raw round trip {raw} ns, {rounds} rounds"),
             table,
         )
     });
     Ok(titled.collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn raw_round_trips_have_three_distances() {
+        assert_eq!([49.0, 110.0, 480.0].map(distance), [0, 1, 2]);
+    }
 }

@@ -5,11 +5,14 @@
 //! receives. While both sides are busy, neither makes a system call.
 
 mod endpoint;
+mod head_start;
 #[doc(hidden)]
 pub mod lock;
+pub mod look;
 mod memory;
 mod open;
 pub mod origin;
+mod poll;
 pub mod read_ahead;
 #[doc(hidden)]
 pub mod ring;
@@ -27,6 +30,7 @@ use crate::error::{Call, Errno, Error};
 pub use endpoint::Side;
 pub use open::Options;
 pub use origin::Origin;
+use poll::Poll;
 pub use read_ahead::ReadAhead;
 use ring::{Blocked, Words};
 use ring_end::RingEnd;
@@ -55,6 +59,7 @@ pub struct Info {
 pub struct Channel {
     ring: RingEnd,
     sleep: Sleep,
+    poll: Option<Poll>,
 }
 
 // SAFETY: the memory belongs to the process, not to a thread; every method that changes the handle
@@ -193,7 +198,7 @@ impl Channel {
     #[cold]
     #[inline(never)]
     fn wake(&mut self, other: Side) {
-        self.sleep.wake(self.ring.view(), other);
+        self.sleep.wake(&self.ring, other);
     }
 
     /// Waits until a message of this length can be reserved, or until a message can be peeked. A failed
@@ -206,7 +211,26 @@ impl Channel {
             }
             result => result.map_err(Error::from),
         };
+        let result = match (result, &mut self.poll) {
+            (Err(error), Some(poll)) if error.errno == Errno::EAGAIN => {
+                poll.attempt(&mut self.ring, &mut self.sleep, length)
+            }
+            (result, _) => result,
+        };
         result.inspect_err(|_| self.ring.cancel())
+    }
+
+    /// A descriptor for poll(2), which is readable (POLLIN) while this end may be able to proceed: until a
+    /// call with the timeout 0 returns EAGAIN or reports the peer's death. It belongs to this handle.
+    pub fn poll_descriptor(&mut self) -> Result<c_int, Error> {
+        if self.ring.endpoint().is_inherited() {
+            return Err(self.ring.refused());
+        }
+        let poll = match self.poll.take() {
+            Some(poll) => poll,
+            None => Poll::new(self.ring.endpoint().file())?,
+        };
+        Ok(self.poll.insert(poll).raw())
     }
 
     /// Commits or releases at an end that is shared or inherited. `length` is that of the message.

@@ -12,7 +12,7 @@ impl Errno {
     pub const EACCES: Self = Self(libc::EACCES);
     /// The call would have to wait.
     pub const EAGAIN: Self = Self(libc::EAGAIN);
-    /// A channel holds a value that no sender or receiver stores.
+    /// An object holds a value that this library does not store.
     pub const EBADMSG: Self = Self(libc::EBADMSG);
     /// Another process uses it, or is about to remove it.
     pub const EBUSY: Self = Self(libc::EBUSY);
@@ -50,6 +50,8 @@ impl Errno {
     pub const EPIPE: Self = Self(libc::EPIPE);
     /// Too many open files.
     pub const EMFILE: Self = Self(libc::EMFILE);
+    /// A semaphore can count no further event.
+    pub const EOVERFLOW: Self = Self(libc::EOVERFLOW);
     /// The caller may not do that.
     pub const EPERM: Self = Self(libc::EPERM);
     /// A value would leave its range.
@@ -112,6 +114,8 @@ calls! {
     Mutex = c"mutex",
     /// No system call: a channel determines the error from what is in it.
     Channel = c"channel",
+    /// No system call: a semaphore determines the error from its object.
+    Semaphore = c"semaphore",
     /// `open(2)`
     Open = c"open",
     /// `memfd_create(2)`
@@ -152,6 +156,10 @@ calls! {
     Fcntl = c"fcntl",
     /// `futex(2)`
     Futex = c"futex",
+    /// `inotify_init1(2)`
+    InotifyInit = c"inotify_init1",
+    /// `inotify_add_watch(2)`
+    InotifyAddWatch = c"inotify_add_watch",
     /// `semget(2)`
     Semget = c"semget",
     /// `semtimedop(2)`

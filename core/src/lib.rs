@@ -82,6 +82,7 @@ pub mod explain;
 mod fork;
 pub mod futex;
 pub mod info;
+pub mod inspect;
 pub mod key;
 pub mod mutex;
 pub mod name;
@@ -93,6 +94,7 @@ mod stale;
 mod sys;
 mod sysv;
 mod text;
+mod watch;
 
 pub use channel::{Channel, Side};
 pub use error::{Call, Errno, Error};

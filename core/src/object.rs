@@ -6,6 +6,7 @@
 //! A process that uses an object holds a shared lock on its descriptor (`flock(2)`), which ends with the
 //! last process that inherited it. A process that removes a stale object holds the exclusive lock.
 
+mod look;
 mod name;
 mod removal;
 mod temporary;
@@ -14,8 +15,9 @@ mod unpublished;
 use crate::error::{Call, Errno, Error};
 use crate::sys::{self, Access, Descriptor, Lock};
 
+pub use look::copy_beginning;
 pub use name::ObjectName;
-pub use removal::remove;
+pub use removal::{StaleObject, remove};
 pub use unpublished::{TemporaryLink, Unpublished};
 
 /// How an object is opened.
@@ -34,35 +36,74 @@ pub struct OpenMode {
     pub mode: u32,
 }
 
+impl OpenMode {
+    /// An existing object.
+    pub const fn existing(access: Access) -> Self {
+        Self {
+            access,
+            create: false,
+            exclusive: false,
+            reclaim: false,
+            size: 0,
+            mode: 0,
+        }
+    }
+}
+
 /// An object that was opened.
-#[allow(clippy::large_enum_variant, reason = "there is no heap")]
-pub enum Opened {
+pub enum Opened<'a> {
     /// It existed; its descriptor and its size in bytes.
     Found(Descriptor, usize),
     /// It is new: the caller publishes it.
-    Fresh(Unpublished),
+    Fresh(Unpublished<'a>),
+}
+
+/// Opens again each time that another process has created or removed the name meanwhile
+/// ([`Error::RACED`]), then EBUSY.
+pub fn until_settled<T>(mut open: impl FnMut() -> Result<T, Error>) -> Result<T, Error> {
+    const MAX_ATTEMPTS: u32 = 100;
+
+    for _ in 0..MAX_ATTEMPTS {
+        match open() {
+            Err(Error::RACED) => {}
+            opened => return opened,
+        }
+    }
+    Err(Call::Open.failed(Errno::EBUSY))
 }
 
 /// Attaches the object of this name, or creates one. [`Error::RACED`] if the caller must start again.
-pub fn open(name: ObjectName<'_>, mode: OpenMode) -> Result<Opened, Error> {
+pub fn open(name: ObjectName<'_>, mode: OpenMode) -> Result<Opened<'_>, Error> {
+    /// Allocating this takes about as long as the look whether the name is taken, which the publication
+    /// does anyway.
+    const SMALL: usize = 64 << 10;
+
     if mode.reclaim {
         removal::remove_stale(name)?;
     }
-    // Whether the name is taken is determined before memory is allocated.
-    if mode.exclusive {
-        if exists(name)? {
-            return Err(Call::Linkat.failed(Errno::EEXIST));
-        }
-    } else {
+    if !mode.exclusive {
         match attach(name, mode.access, mode.create) {
             Err(error) if mode.create && error.errno == Errno::ENOENT => {}
             attached => return attached.map(|(file, size)| Opened::Found(file, size)),
         }
-        if name.is_file && exists(name)? {
-            return Err(Error::RACED);
-        }
     }
-    Unpublished::create(name, mode.size, mode.mode).map(Opened::Fresh)
+    if mode.size > SMALL {
+        check_free(name, mode.exclusive)?;
+    }
+    let created = Unpublished::create(name, mode);
+    if created.is_err() {
+        check_free(name, mode.exclusive)?;
+    }
+    created.map(Opened::Fresh)
+}
+
+/// If the name is taken, fails with EEXIST where it must be free, else with [`Error::RACED`].
+fn check_free(name: ObjectName<'_>, exclusive: bool) -> Result<(), Error> {
+    match exists(name)? {
+        false => Ok(()),
+        true if exclusive => Err(Call::Linkat.failed(Errno::EEXIST)),
+        true => Err(Error::RACED),
+    }
 }
 
 /// Opens an existing object and locks it: this process uses it. A creator does not accept an object that
@@ -77,18 +118,19 @@ fn attach(
 
     for _ in 0..MAX_NAPS {
         let file = sys::open(name.path, access, name.is_file)?;
+        let locked = sys::flock(&file, Lock::Shared);
         let status = sys::fstat(&file)?;
         if !sys::is_regular(&status) {
             return Err(Error::INVALID);
         }
-        let planted = status.st_uid != sys::geteuid() && status.st_uid != 0;
-        if creating && planted && !name.is_file {
+        let may_be_planted = creating && !name.is_file && status.st_uid != 0;
+        if may_be_planted && status.st_uid != sys::geteuid() {
             return Err(Call::Open.failed(Errno::EACCES));
         }
-        match sys::flock(&file, Lock::Shared) {
+        match locked {
             Err(error) if error.errno == Errno::EWOULDBLOCK => sys::sleep_ms(1),
             // Removed between open and lock: another object may have the name now.
-            Ok(()) if sys::fstat(&file)?.st_nlink == 0 => {}
+            Ok(()) if status.st_nlink == 0 => {}
             Ok(()) | Err(_) => {
                 let size = usize::try_from(status.st_size).unwrap_or(0);
                 return Ok((file, size));

@@ -1,24 +1,12 @@
-//! A System V semaphore. The kernel returns the units of a process that dies.
+//! A semaphore. The name chooses where it lies, and that chooses what it may count:
 //!
-//! The kernel creates a set of semaphores with zeros, and only a second call gives it its first value. So
-//! a set of this library holds marks beside the value. One `semop(2)` sets both, so no process sees a
-//! semaphore without its value.
+//! | name | semaphore | [`Kind`] | a wait and a post |
+//! |---|---|---|---|
+//! | `sysv:` | a System V set, semop(2) | [`Units`](Kind::Units), [`Events`](Kind::Events) | two system calls |
+//! | `posix:`, `file:` | a word of shared memory, futex(2) | [`Events`](Kind::Events) | none, unless a process sleeps |
 //!
-//! | semaphore | holds |
-//! |---|---|
-//! | 0 | the value |
-//! | 1, 2 | marks that no other program sets |
-//! | 3 | the number of its [`Kind`] |
-//! | the others | 0: the number of semaphores is a mark too |
-//!
-//! | state | what `semctl(2)` shows | who may change it |
-//! |---|---|---|
-//! | blank | that number of semaphores; no value, no `semop(2)`, no process that set a value | the next creator completes it |
-//! | ready | that number, and all marks | any process that waits or posts |
-//! | foreign | anything else | no process of this library: EINVAL |
-//!
-//! A creator that is killed leaves a blank set or a ready one. The number of semaphores is the only mark
-//! that a set has from its first moment, so it is a number that other programs do not use.
+//! Units have `sysv:` names only: the kernel returns them when their holder dies (SEM_UNDO). A count in shared
+//! memory does not tell who held them (docs/architecture.md).
 //!
 //! ```
 //! use shmcomm::semaphore::{self, New, Semaphore};
@@ -28,24 +16,35 @@
 //! semaphore.wait(-1)?;
 //! assert_eq!(semaphore.wait(0).unwrap_err().errno(), Errno::ETIMEDOUT);
 //! semaphore.post()?;
-//! semaphore::remove(Name::SysvId(semaphore.id()))?;
+//! semaphore::remove(Name::SysvId(semaphore.id().unwrap()))?;
 //! # Ok::<(), shmcomm::Error>(())
 //! ```
 
-use core::ffi::{c_int, c_short};
+mod events;
+mod sysv;
+#[doc(hidden)]
+pub mod word;
 
-use crate::deadline::Deadline;
+use core::ffi::c_int;
+
 use crate::error::{Call, Errno, Error};
-use crate::key::Key;
 use crate::name::Name;
-use crate::sys;
+use crate::object::OpenMode;
+use crate::sys::Access;
 
-/// An open semaphore. Dropping it neither posts nor removes anything.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+use events::Events;
+pub(crate) use events::look;
+use sysv::Set;
+
+/// An open semaphore. Dropping it neither posts nor removes anything. A forked child may use it too.
 pub struct Semaphore {
-    id: c_int,
-    kind: Kind,
+    place: Place,
     interruptible: bool,
+}
+
+enum Place {
+    Sysv(Set),
+    Shared(Events),
 }
 
 /// What a semaphore counts.
@@ -62,13 +61,17 @@ pub enum Kind {
 /// The properties of a new semaphore.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct New {
-    /// The first value, at most [`MAX_VALUE`].
+    /// The first value, at most [`MAX_VALUE`], or [`MAX_SHARED_VALUE`] for a `posix:` or `file:` name.
     pub value: c_int,
     /// Permission bits. A process that uses the semaphore needs to read and write it.
     pub mode: u32,
     /// EEXIST if the semaphore exists.
     pub exclusive: bool,
-    /// What the semaphore counts; EINVAL if it exists and counts the other.
+    /// Replace a stale semaphore, one that no process uses and whose creator has exited; EINVAL for a
+    /// `sysv:` name.
+    pub reclaim: bool,
+    /// What the semaphore counts; EINVAL if it exists and counts the other, or if its name cannot count
+    /// that.
     pub kind: Kind,
 }
 
@@ -78,46 +81,27 @@ impl Default for New {
             value: 0,
             mode: 0o600,
             exclusive: false,
+            reclaim: false,
             kind: Kind::Units,
         }
     }
 }
 
-/// The highest value, SEMVMX.
+/// The highest value of a `sysv:` semaphore, SEMVMX.
 pub const MAX_VALUE: c_int = 32767;
+/// The highest value of a `posix:` or `file:` semaphore.
+pub const MAX_SHARED_VALUE: c_int = word::MAX as c_int;
 
-/// Number of semaphores in a set: a prime, which no other program's table is likely to have, and far
-/// from PostgreSQL's 17 and 20.
-const COUNT: u16 = 23;
-const VALUE: u16 = 0;
-/// "SHMC". The first mark is not 0, so that a ready set differs from a blank one.
-const MARKS: [(u16, c_int); 2] = [(1, 0x5348), (2, 0x4d43)];
-const KIND: u16 = 3;
-const UNITS: c_int = 1;
-const EVENTS: c_int = 2;
-
-/// Each further attempt means that another process created or removed the same name meanwhile.
-const MAX_ATTEMPTS: u32 = 100;
-
-/// The state of the set with an id.
-enum Found {
-    Ready(Semaphore),
-    /// New, or its creator died before it set the value.
-    Blank,
-    /// Of another program.
-    Foreign,
-    Removed,
-}
-
-impl Semaphore {
-    fn new(id: c_int, kind: Kind) -> Self {
+impl From<Place> for Semaphore {
+    fn from(place: Place) -> Self {
         Self {
-            id,
-            kind,
+            place,
             interruptible: false,
         }
     }
+}
 
+impl Semaphore {
     /// The same semaphore; a wait through this value ends with EINTR when a signal handler runs in the
     /// waiting thread.
     pub fn interruptible(self) -> Self {
@@ -127,229 +111,110 @@ impl Semaphore {
         }
     }
 
-    /// Opens the semaphore of this `sysv:` name; ENOENT if there is none, or none with its first value.
-    #[inline(never)]
+    /// Opens the semaphore of this name; ENOENT if there is none, or none with its first value.
     pub fn open(name: Name<'_>) -> Result<Self, Error> {
-        let (id, if_removed) = look_up(name)?;
-        match find(id)? {
-            Found::Ready(semaphore) => Ok(semaphore),
-            Found::Blank => Err(Call::Semget.failed(Errno::ENOENT)),
-            Found::Foreign => Err(Error::INVALID),
-            Found::Removed => Err(Call::Semget.failed(if_removed)),
-        }
+        let place = match is_shared(name) {
+            true => Place::Shared(Events::open(
+                name,
+                OpenMode::existing(Access::ReadWrite),
+                0,
+            )?),
+            false => Place::Sysv(Set::open(name)?),
+        };
+        Ok(place.into())
     }
 
     /// Opens the semaphore of this name and creates it if there is none.
-    #[inline(never)]
     pub fn create(name: Name<'_>, new: New) -> Result<Self, Error> {
-        if new.value < 0 || new.mode & !0o777 != 0 {
+        let is_shared = is_shared(name);
+        let is_offered = match is_shared {
+            true => new.kind == Kind::Events,
+            false => !new.reclaim,
+        };
+        if new.value < 0 || new.mode & !0o777 != 0 || !is_offered {
             return Err(Error::INVALID);
         }
-        if new.value > MAX_VALUE {
+        let max = if is_shared {
+            MAX_SHARED_VALUE
+        } else {
+            MAX_VALUE
+        };
+        if new.value > max {
             return Err(Call::Arguments.failed(Errno::ERANGE));
         }
-        let key = match name {
-            Name::SysvPrivate => Key::PRIVATE,
-            _ => name.key()?,
-        };
-        for _ in 0..MAX_ATTEMPTS {
-            let (id, created) = match get_or_create(key, new.mode) {
-                Err(error) if error.errno == Errno::ENOENT => continue,
-                result => result?,
-            };
-            match if created { Found::Blank } else { find(id)? } {
-                Found::Ready(_) if new.exclusive => {
-                    return Err(Call::Semget.failed(Errno::EEXIST));
-                }
-                Found::Ready(semaphore) if semaphore.kind == new.kind => return Ok(semaphore),
-                Found::Ready(_) | Found::Foreign => return Err(Error::INVALID),
-                Found::Removed => {}
-                Found::Blank => match set_up(id, new) {
-                    // Another process was first or has removed the set.
-                    Err(Error {
-                        errno: Errno::EWOULDBLOCK | Errno::EIDRM | Errno::EINVAL,
-                        ..
-                    }) => {}
-                    result => {
-                        if result.is_err() && created {
-                            discard(id);
-                        }
-                        return result.map(|()| Self::new(id, new.kind));
-                    }
-                },
+        let place = match is_shared {
+            false => Place::Sysv(Set::create(name, new)?),
+            true => {
+                let mode = OpenMode {
+                    create: true,
+                    exclusive: new.exclusive,
+                    reclaim: new.reclaim,
+                    size: events::SIZE,
+                    mode: new.mode,
+                    ..OpenMode::existing(Access::ReadWrite)
+                };
+                Place::Shared(Events::open(name, mode, new.value as u32)?)
             }
-        }
-        Err(Call::Semget.failed(Errno::EBUSY))
+        };
+        Ok(place.into())
     }
 
     /// Takes a unit or an event. Waits for it for at most this number of milliseconds: -1 for ever, 0 not
     /// at all (ETIMEDOUT). EIDRM if the semaphore is removed before or during the wait. EINTR, and
     /// nothing is taken, only if it is [interruptible](Self::interruptible).
-    #[inline(never)]
+    #[inline(always)]
     pub fn wait(&self, timeout_ms: c_int) -> Result<(), Error> {
-        let deadline = Deadline::after_ms(timeout_ms);
-        loop {
-            let remaining = deadline.remaining_ns();
-            match self.change(-1, remaining) {
-                Err(error) if error.errno == Errno::EWOULDBLOCK => {
-                    if remaining == Some(0) {
-                        return Err(error.call.failed(Errno::ETIMEDOUT));
-                    }
-                }
-                Err(error) if error.errno == Errno::EINTR && !self.interruptible => {}
-                result => return result,
-            }
+        match &self.place {
+            Place::Shared(events) if events.try_take() => Ok(()),
+            Place::Shared(events) => events.wait(timeout_ms, self.interruptible),
+            Place::Sysv(set) => set.wait(timeout_ms, self.interruptible),
         }
     }
 
-    /// Returns a unit or posts an event. ERANGE beyond [`MAX_VALUE`]; EIDRM if the semaphore is removed.
+    /// Returns a unit or posts an event. ERANGE beyond [`MAX_VALUE`], EOVERFLOW beyond
+    /// [`MAX_SHARED_VALUE`]; EIDRM if the semaphore is removed.
+    #[inline(always)]
     pub fn post(&self) -> Result<(), Error> {
-        self.change(1, None)
-    }
-
-    fn change(&self, by: c_short, timeout_ns: Option<i64>) -> Result<(), Error> {
-        let mut flags = 0;
-        if self.kind == Kind::Units {
-            flags |= libc::SEM_UNDO;
+        match &self.place {
+            Place::Shared(events) if events.try_post() => Ok(()),
+            Place::Shared(events) => events.post(),
+            Place::Sysv(set) => set.post(),
         }
-        if timeout_ns == Some(0) {
-            flags |= libc::IPC_NOWAIT;
-        }
-        let result = sys::semtimedop(self.id, &mut [operation(VALUE, by, flags)], timeout_ns);
-        result.map_err(removed)
     }
 
     /// Number of units or events that can be taken now.
     pub fn value(&self) -> Result<c_int, Error> {
-        sys::semctl_getval(self.id, VALUE).map_err(removed)
+        match &self.place {
+            Place::Shared(events) => events.value(),
+            Place::Sysv(set) => set.value(),
+        }
     }
 
-    /// The System V id.
-    pub fn id(&self) -> c_int {
-        self.id
+    /// The System V id; `None` for a `posix:` or `file:` name.
+    pub fn id(&self) -> Option<c_int> {
+        match &self.place {
+            Place::Shared(_) => None,
+            Place::Sysv(set) => Some(set.id()),
+        }
     }
 
     /// What the semaphore counts.
     pub fn kind(&self) -> Kind {
-        self.kind
+        match &self.place {
+            Place::Shared(_) => Kind::Events,
+            Place::Sysv(set) => set.kind(),
+        }
     }
 }
 
 /// Removes the semaphore of this name; its waiters get EIDRM.
-#[inline(never)]
 pub fn remove(name: Name<'_>) -> Result<(), Error> {
-    let (id, if_removed) = look_up(name)?;
-    match find(id) {
-        Ok(Found::Foreign) => return Err(Error::INVALID),
-        Ok(Found::Removed) => return Err(Call::Semctl.failed(if_removed)),
-        // The owner may remove a semaphore that it may not read.
-        Ok(Found::Ready(_) | Found::Blank) | Err(_) => {}
-    }
-    sys::semctl_rmid(id).map_err(|error| match removed(error).errno {
-        Errno::EIDRM => error.call.failed(if_removed),
-        _ => error,
-    })
-}
-
-/// The id of a name, and the error that reports that its set was removed since.
-fn look_up(name: Name<'_>) -> Result<(c_int, Errno), Error> {
-    if let Name::SysvId(id) = name {
-        return Ok((id, Errno::EIDRM));
-    }
-    let id = sys::semget(name.key()?.raw(), 0, 0)?;
-    Ok((id, Errno::ENOENT))
-}
-
-/// The id of the set with this key, and whether this call created it. ENOENT if another process
-/// removes it at the same time.
-fn get_or_create(key: Key, mode: u32) -> Result<(c_int, bool), Error> {
-    let (count, mode) = (COUNT.into(), mode as c_int);
-    match sys::semget(key.raw(), count, libc::IPC_CREAT | libc::IPC_EXCL | mode) {
-        Err(error) if error.errno == Errno::EEXIST => {
-            Ok((sys::semget(key.raw(), count, mode)?, false))
-        }
-        result => Ok((result?, true)),
+    match is_shared(name) {
+        true => events::remove(name),
+        false => sysv::remove(name),
     }
 }
 
-#[inline(never)]
-fn find(id: c_int) -> Result<Found, Error> {
-    match look(id) {
-        Err(error) if removed(error).errno == Errno::EIDRM => Ok(Found::Removed),
-        found => found,
-    }
-}
-
-fn look(id: c_int) -> Result<Found, Error> {
-    let status = sys::semctl_stat(id)?;
-    if status.sem_nsems != libc::c_ulong::from(COUNT) {
-        return Ok(Found::Foreign);
-    }
-    // Before the marks are read: they show a creator that completes the set meanwhile.
-    let untouched = status.sem_otime == 0 && is_untouched(id)?;
-    let [(first, ready), (second, ready_too)] = MARKS;
-    let first = sys::semctl_getval(id, first)?;
-    if first == 0 && untouched {
-        return Ok(Found::Blank);
-    }
-    if first != ready || sys::semctl_getval(id, second)? != ready_too {
-        return Ok(Found::Foreign);
-    }
-    let ready = |kind| Found::Ready(Semaphore::new(id, kind));
-    Ok(match sys::semctl_getval(id, KIND)? {
-        UNITS => ready(Kind::Units),
-        EVENTS => ready(Kind::Events),
-        _ => Found::Foreign,
-    })
-}
-
-/// Whether no process has ever set a value of the set: SETVAL and SETALL leave the pid of their process
-/// even if they set 0.
-fn is_untouched(id: c_int) -> Result<bool, Error> {
-    for which in 0..COUNT {
-        if sys::semctl_getval(id, which)? != 0 || sys::semctl_getpid(id, which)? != 0 {
-            return Ok(false);
-        }
-    }
-    Ok(true)
-}
-
-/// Sets the value and the marks, unless another process has set any value.
-fn set_up(id: c_int, new: New) -> Result<(), Error> {
-    let kind = match new.kind {
-        Kind::Units => UNITS,
-        Kind::Events => EVENTS,
-    };
-    let unset = (0..COUNT).map(|which| (which, 0));
-    // An operation of 0 waits for 0, which a blank set has.
-    let set = [(VALUE, new.value), (KIND, kind)].into_iter().chain(MARKS);
-    let mut operations = [operation(VALUE, 0, libc::IPC_NOWAIT); COUNT as usize + 4];
-    for (slot, (which, by)) in operations.iter_mut().zip(unset.chain(set)) {
-        *slot = operation(which, by as c_short, libc::IPC_NOWAIT);
-    }
-    sys::semtimedop(id, &mut operations, None)
-}
-
-/// Removes a set that this process created and could not set up, unless another process has completed
-/// it.
-fn discard(id: c_int) {
-    if !matches!(look(id), Ok(Found::Ready(_))) {
-        let _ = sys::semctl_rmid(id);
-    }
-}
-
-fn operation(which: u16, by: c_short, flags: c_int) -> libc::sembuf {
-    libc::sembuf {
-        sem_num: which,
-        sem_op: by,
-        sem_flg: flags as c_short,
-    }
-}
-
-/// For the id of a removed set the kernel reports EINVAL, or EIDRM while it still knows the id.
-fn removed(error: Error) -> Error {
-    match error.errno {
-        Errno::EINVAL => error.call.failed(Errno::EIDRM),
-        _ => error,
-    }
+fn is_shared(name: Name<'_>) -> bool {
+    matches!(name, Name::Posix(_) | Name::File(_))
 }

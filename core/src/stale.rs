@@ -136,7 +136,12 @@ pub fn object_state(file: &Descriptor, owner: u32) -> State {
         Err(error) if error.errno == Errno::EWOULDBLOCK => return State::Attached,
         Err(_) => return State::Unknown,
     }
-    State::Unattached(match sys::fgetxattr(file, CREATOR) {
+    State::Unattached(object_creator(file))
+}
+
+/// Whether the recorded creator of the object is alive.
+pub fn object_creator(file: &Descriptor) -> Creator {
+    match sys::fgetxattr(file, CREATOR) {
         // In another pid or time namespace, pid and start mean another process.
         Some([pid, start_ms, pid_namespace, time_namespace])
             if sys::namespaces() == Some([pid_namespace, time_namespace]) =>
@@ -146,7 +151,7 @@ pub fn object_state(file: &Descriptor, owner: u32) -> State {
             })
         }
         _ => Creator::Unknown,
-    })
+    }
 }
 
 /// Whether all its threads have exited, and it only waits to be reaped.

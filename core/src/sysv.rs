@@ -24,6 +24,15 @@ pub fn info_unchecked(id: c_int) -> Result<Info, Error> {
     }
 }
 
+/// Calls `each` with every segment of this IPC namespace that the kernel lets this process see.
+pub fn for_each_segment(mut each: impl FnMut(Info)) -> Result<(), Error> {
+    let (highest, _) = sys::shmctl_info()?;
+    for (id, ds) in (0..=highest).filter_map(|slot| sys::shmctl_stat_slot(slot).ok()) {
+        each(info_of(id, &ds));
+    }
+    Ok(())
+}
+
 /// Whether a call has failed because there is no such segment any more.
 pub fn is_gone(error: Error) -> bool {
     matches!(error.errno, Errno::EINVAL | Errno::EIDRM)
@@ -47,7 +56,7 @@ fn info_of(id: c_int, ds: &libc::shmid_ds) -> Info {
         mode: mode & 0o777,
         uid: ds.shm_perm.uid,
         gid: ds.shm_perm.gid,
-        key: Some(Key::from_raw(key_of(&ds.shm_perm))),
+        key: Some(key_of(&ds.shm_perm)),
         id: Some(id),
         creator_pid: ds.shm_cpid,
         last_pid: ds.shm_lpid,
@@ -61,9 +70,10 @@ fn info_of(id: c_int, ds: &libc::shmid_ds) -> Info {
     }
 }
 
+/// The key, 0 for a private segment and for a removed one.
 #[cfg(not(target_env = "musl"))]
-fn key_of(perm: &libc::ipc_perm) -> libc::key_t {
-    perm.__key
+pub fn key_of(perm: &libc::ipc_perm) -> Key {
+    Key::from_raw(perm.__key)
 }
 
 #[cfg(target_env = "musl")]
@@ -71,8 +81,8 @@ fn key_of(perm: &libc::ipc_perm) -> libc::key_t {
     deprecated,
     reason = "the libc crate has no other name for it on musl yet"
 )]
-fn key_of(perm: &libc::ipc_perm) -> libc::key_t {
-    perm.__ipc_perm_key
+pub fn key_of(perm: &libc::ipc_perm) -> Key {
+    Key::from_raw(perm.__ipc_perm_key)
 }
 
 /// Changes the permission bits.

@@ -5,6 +5,7 @@
 
 mod death;
 mod guard;
+mod polled;
 mod random;
 mod world;
 

@@ -44,18 +44,20 @@ pub fn message(seed: u64, number: u64, capacity: u64) -> Vec<u8> {
 }
 
 /// The bytes of the ring that a message takes.
-fn room(length: u64) -> u64 {
+pub fn room(length: u64) -> u64 {
     length.next_multiple_of(8) + 8
 }
 
 /// A handle, and the length that it has reserved or peeked at.
-struct Handle {
-    channel: Channel,
-    pending: Option<u64>,
+pub struct Handle {
+    pub channel: Channel,
+    pub pending: Option<u64>,
     /// Number of opens of the other end when this handle was opened, and whether a process held
     /// that end.
     before: u64,
     met: bool,
+    /// Its descriptor, and the length for which the last call found nothing to do.
+    pub polled: Option<(i32, u64)>,
 }
 
 pub struct World {
@@ -64,8 +66,10 @@ pub struct World {
     object: String,
     pub capacity: u64,
     pub shared: bool,
+    /// Some handles have descriptors.
+    polled: bool,
     /// By side.
-    handles: [Vec<Handle>; 2],
+    pub handles: [Vec<Handle>; 2],
     /// Number of opens of each end.
     opened: [u64; 2],
     pub sent: u64,
@@ -73,7 +77,7 @@ pub struct World {
     damaged: bool,
 }
 
-fn index(side: Side) -> usize {
+pub fn index(side: Side) -> usize {
     usize::from(side == Side::Receiver)
 }
 
@@ -93,6 +97,7 @@ impl World {
             object: format!("shmcomm-fuzz-{}-{number}", std::process::id()),
             capacity: 4096 << random.below(3),
             shared: random.one_in(2),
+            polled: random.one_in(8),
             handles: [Vec::new(), Vec::new()],
             opened: [0; 2],
             sent: 0,
@@ -162,9 +167,14 @@ impl World {
                 *deaths += 1;
             }
             (4, _) if self.random.one_in(8) => self.damage(),
+            (5..8, Some(which)) if self.polled => self.poll(side, which),
             (5..10, Some(which)) => self.ask(side, which),
             (_, None) => self.step_open(side),
-            (10..15, Some(which)) if side == Side::Receiver && !self.shared => {
+            (10..15, Some(which))
+                if side == Side::Receiver
+                    && !self.shared
+                    && self.handles[1][which].polled.is_none() =>
+            {
                 self.read_ahead(which);
             }
             (10..60, Some(which)) => match side {
@@ -181,6 +191,9 @@ impl World {
             },
         }
         assert!(started.elapsed() < PATIENCE, "{:?}", started.elapsed());
+        if self.polled && !self.damaged {
+            self.check_descriptors();
+        }
     }
 
     fn is_open(&self, side: Side) -> bool {
@@ -204,6 +217,7 @@ impl World {
                     pending: None,
                     before,
                     met,
+                    polled: None,
                 });
                 self.opened[index(side)] += 1;
             }
@@ -218,7 +232,7 @@ impl World {
         }
     }
 
-    fn used(&self) -> u64 {
+    pub fn used(&self) -> u64 {
         let numbers = self.received..self.sent;
         numbers
             .map(|number| room(message(self.seed, number, self.capacity).len() as u64))
@@ -231,7 +245,7 @@ impl World {
 
     /// The errno of a call that must fail, because another handle holds the lock or because the
     /// call is `blocked`: there is no room or no message.
-    fn failure(&self, side: Side, which: usize, timeout: i32, blocked: bool) -> Option<Errno> {
+    pub fn failure(&self, side: Side, which: usize, timeout: i32, blocked: bool) -> Option<Errno> {
         let others = &self.handles[index(side)];
         let is_locked = others
             .iter()
@@ -242,6 +256,7 @@ impl World {
         let peer_is_gone = met && self.handles[other].is_empty();
         match (is_locked, blocked, timeout) {
             (false, false, _) => None,
+            // Once, if the handle has a descriptor: see `poll_result`.
             (_, _, 0) => Some(Errno::EAGAIN),
             (_, true, _) if peer_is_gone => Some(Errno::EPIPE),
             _ => Some(Errno::ETIMEDOUT),
@@ -280,8 +295,11 @@ impl World {
         };
         let expected = self.sender_failure(which, bytes.len() as u64, timeout);
         let handle = &mut self.handles[0][which];
-        let result = handle.channel.send(&bytes, timeout);
+        let mut result = handle.channel.send(&bytes, timeout);
         handle.pending = None;
+        if timeout == 0 {
+            result = self.poll_result(Side::Sender, which, bytes.len() as u64, result);
+        }
         if self.agree(result, expected, "send").is_some() {
             self.sent += 1;
         }
@@ -301,8 +319,11 @@ impl World {
             expected
         };
         let handle = &mut self.handles[1][which];
-        let result = handle.channel.receive(&mut buffer, timeout);
+        let mut result = handle.channel.receive(&mut buffer, timeout);
         handle.pending = None;
+        if timeout == 0 {
+            result = self.poll_result(Side::Receiver, which, 0, result);
+        }
         if let Some(length) = self.agree(result, expected, "receive") {
             assert!(length <= buffer.len());
             if !self.damaged {
@@ -330,8 +351,11 @@ impl World {
         let length = bytes.len() as u64 + more;
         let expected = self.sender_failure(which, length, timeout);
         let handle = &mut self.handles[0][which];
-        let result = handle.channel.reserve(length as usize, timeout);
+        let mut result = handle.channel.reserve(length as usize, timeout);
         handle.pending = None;
+        if timeout == 0 {
+            result = self.poll_result(Side::Sender, which, length, result);
+        }
         if let Some(place) = self.agree(result, expected, "reserve") {
             assert!(guard::is_mapped(place.addr().get(), length as usize));
             // SAFETY: the call reserved `length` bytes.
@@ -365,8 +389,11 @@ impl World {
     fn peek(&mut self, which: usize, timeout: i32) {
         let expected = self.receiver_failure(which, timeout);
         let handle = &mut self.handles[1][which];
-        let result = handle.channel.peek(timeout);
+        let mut result = handle.channel.peek(timeout);
         handle.pending = None;
+        if timeout == 0 {
+            result = self.poll_result(Side::Receiver, which, 0, result);
+        }
         if let Some((place, length)) = self.agree(result, expected, "peek") {
             assert!(guard::is_mapped(place.addr().get(), length));
             // SAFETY: `length` bytes are mapped, and no process writes there now.

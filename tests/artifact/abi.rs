@@ -15,6 +15,7 @@ pub const EXPORTS: &[&str] = &[
     "shm_at",
     "shm_dt",
     "shmc_channel_close",
+    "shmc_channel_fd",
     "shmc_channel_open",
     "shmc_channel_stat",
     "shmc_comm_key",

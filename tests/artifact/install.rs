@@ -14,6 +14,8 @@ fn make(make: &str, arguments: &[String]) -> Command {
     let mut make = Command::new(make);
     make.args(["--no-print-directory", "-C", ROOT]);
     make.arg(format!("LIBRARY={}", library().display()));
+    // The tests of cli/ install the tool.
+    make.arg("TOOL=");
     for variable in ["MAKEFLAGS", "MAKELEVEL", "DESTDIR", "CARGO"] {
         make.env_remove(variable);
     }

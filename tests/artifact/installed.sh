@@ -1,12 +1,14 @@
 #!/bin/sh
 # installed.sh PREFIX [DESTDIR]: is what is installed there whole? Compares files, links and versions;
-# builds a program as pkg-config says, shared and static, and runs it. LIBDIR, INCLUDEDIR, MANDIR and
-# DOCDIR are as in the Makefile.
+# builds a program as pkg-config says, shared and static, and runs it. LIBDIR, INCLUDEDIR, MANDIR, DOCDIR and
+# the others are as in the Makefile; without TOOL, the tool is not expected.
 set -eu
 prefix=$1 root=${2-}
 cd "$(dirname "$0")/../.."
 : "${LIBDIR:=$prefix/lib}" "${INCLUDEDIR:=$prefix/include}" "${MANDIR:=$prefix/share/man}"
 : "${DOCDIR:=$prefix/share/doc/shmcomm}" "${CC:=cc}" "${PKG_CONFIG:=pkg-config}"
+: "${BINDIR:=$prefix/bin}" "${BASHDIR:=$prefix/share/bash-completion/completions}"
+: "${ZSHDIR:=$prefix/share/zsh/site-functions}" "${FISHDIR:=$prefix/share/fish/vendor_completions.d}"
 
 fail() {
     echo "installed.sh: $*" >&2
@@ -38,6 +40,13 @@ done
 for licence in LICENSE-*; do
     cmp "$licence" "$root$DOCDIR/$licence"
 done
+if [ -n "${TOOL-}" ]; then
+    cmp cli/share/shmcomm.1 "$root$MANDIR/man1/shmcomm.1"
+    cmp cli/share/shmcomm.bash "$root$BASHDIR/shmcomm"
+    cmp cli/share/_shmcomm "$root$ZSHDIR/_shmcomm"
+    cmp cli/share/shmcomm.fish "$root$FISHDIR/shmcomm.fish"
+    equals "version of the tool" "$("$root$BINDIR/shmcomm" --version)" "shmcomm $version"
+fi
 
 # A sysroot goes before the paths of the .pc file, but pkg-config drops /usr/lib unless it is told.
 export PKG_CONFIG_LIBDIR="$lib/pkgconfig" PKG_CONFIG_SYSROOT_DIR="$root"

@@ -53,7 +53,7 @@ fn two_builds_in_two_directories_are_the_same_bytes() {
         cp.arg("-r").current_dir(ROOT);
         cp.args(["Cargo.toml", "Cargo.lock", "build.rs", "src"]);
         // All members of the workspace.
-        run(cp.args(["core", "bench", "fuzz"]).arg(&copy));
+        run(cp.args(["core", "bench", "cli", "fuzz"]).arg(&copy));
         let mut cargo = support::cargo();
         cargo.args(["build", "--release", "--offline", "--locked"]);
         cargo.args(["--package", "libshmcomm", "--target-dir", "target"]);

@@ -6,6 +6,7 @@
 #include "shmcomm.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,9 +14,11 @@
 #include <sys/syscall.h>
 #include <sys/time.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 static shmc_channel *channel;
+static int descriptor = -1;
 static char buffer[1 << 22];
 
 static int marked;
@@ -66,6 +69,47 @@ static int flags(const char *letters)
 static long number(const char *text)
 {
     return strtol(text, NULL, 0);
+}
+
+static long now_ms(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+/* Whether the descriptor is readable before this time. Signals interrupt poll. */
+static int readable(long until)
+{
+    struct pollfd wanted = {.fd = descriptor, .events = POLLIN};
+    int result;
+
+    do {
+        long left = until - now_ms();
+
+        result = poll(&wanted, 1, left < 0 ? 0 : (int)left);
+    } while (result < 0 && errno == EINTR);
+    return result > 0 && wanted.revents == POLLIN;
+}
+
+/* An event loop: at each event one call without a wait, until one does more than EAGAIN, or time is over. */
+static ssize_t in_loop(const char *message, int timeout_ms)
+{
+    long until = now_ms() + timeout_ms;
+
+    for (;;) {
+        ssize_t result;
+
+        if (!readable(until)) {
+            errno = ETIMEDOUT;
+            return -1;
+        }
+        result = message == NULL ? shmc_recv(channel, buffer, sizeof buffer, 0)
+                                 : shmc_send(channel, message, strlen(message), 0);
+        if (result >= 0 || errno != EAGAIN)
+            return result;
+    }
 }
 
 int main(int argc, char **argv)
@@ -140,7 +184,35 @@ int main(int argc, char **argv)
                 printf("peek: \"%.*s\"\n", (int)length, message);
         } else if (strcmp(what, "release") == 0)
             print(what, shmc_release(channel));
-        else if (strcmp(what, "stat") == 0) {
+        else if (strcmp(what, "fd") == 0) {
+            descriptor = shmc_channel_fd(channel);
+            print(what, descriptor < 0);
+        } else if (strcmp(what, "readable") == 0) {
+            /* milliseconds */
+            printf("readable: %d\n", readable(now_ms() + number(argv[++i])));
+        } else if (strcmp(what, "await") == 0) {
+            /* milliseconds: receives a message in an event loop */
+            ssize_t length = in_loop(NULL, (int)number(argv[++i]));
+
+            if (length < 0)
+                print(what, 1);
+            else
+                printf("await: \"%.*s\"\n", (int)length, buffer);
+        } else if (strcmp(what, "awaitroom") == 0) {
+            /* a message and milliseconds: sends it in an event loop */
+            print(what, in_loop(argv[i + 1], (int)number(argv[i + 2])) < 0);
+            i += 2;
+        } else if (strcmp(what, "events") == 0) {
+            /* milliseconds: prints the numbers of events and of losses of the peer */
+            long until = now_ms() + number(argv[++i]);
+            int events = 0, losses = 0;
+
+            while (readable(until)) {
+                events++;
+                losses += shmc_recv(channel, buffer, sizeof buffer, 0) < 0 && errno == EPIPE;
+            }
+            printf("events: %d, losses: %d\n", events, losses);
+        } else if (strcmp(what, "stat") == 0) {
             shmc_channel_info info;
 
             if (shmc_channel_stat(channel, &info) != 0)

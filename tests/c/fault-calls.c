@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/inotify.h>
 #include <sys/ipc.h>
 #include <sys/mman.h>
 #include <sys/random.h>
@@ -94,6 +95,11 @@ int __wrap_fcntl(int file, int command, ...)
     return inject(kind) ? -1 : __real_fcntl(file, command, argument);
 }
 
+WRAP(int, inotify_init1, (int flags), (flags), -1, EMFILE, ENFILE, ENOMEM, ENOSYS, EPERM)
+WRAP(int, inotify_add_watch, (int queue, const char *path, uint32_t mask), (queue, path, mask), -1,
+     EACCES, ENOENT, ENOMEM, ENOSPC, ENOSYS, EPERM)
+WRAP(ssize_t, pread, (int file, void *to, size_t size, off_t at), (file, to, size, at), -1, EINTR,
+     EIO, ENOMEM, ENOSYS, EPERM)
 WRAP(int, fstat, (int file, struct stat *status), (file, status), -1, EIO, ENOMEM, EOVERFLOW)
 DECLARE(int, fstatat, (int at, const char *path, struct stat *status, int flags));
 int __wrap_fstatat(int at, const char *path, struct stat *status, int flags)

@@ -60,6 +60,27 @@ static void open_new(const char *name, int flags)
     CALL(-1, shmc_remove, name);
 }
 
+/* The handles have descriptors for event loops. */
+static void polled(const char *name, int flags)
+{
+    char text[64];
+    int send = flags | SHMC_SEND | SHMC_CREATE, receive = (flags & SHMC_SHARED) | SHMC_RECV;
+    shmc_channel *sender = CALL(NULL, shmc_channel_open, name, CAPACITY, send, 0600);
+    shmc_channel *receiver = CALL(NULL, shmc_channel_open, name, 0, receive, 0600);
+    CHECK(CALL(-1, shmc_channel_fd, sender) > 2);
+    CHECK(CALL(-1, shmc_channel_fd, receiver) > 2);
+    exchange(sender, receiver);
+    while (shmc_recv(receiver, text, sizeof text, 0) > 0)
+        ;
+    CALL(-1, shmc_channel_close, sender);
+    /* Without munmap(2) the file stays open: its close is not reported. */
+    int lost = shmc_recv(receiver, text, sizeof text, 0) == -1 ? errno : 0;
+    CHECK(lost == EPIPE || lost == EAGAIN);
+    EXPECT(EAGAIN, -1, shmc_recv, receiver, text, sizeof text, 0);
+    CALL(-1, shmc_channel_close, receiver);
+    CALL(-1, shmc_remove, name);
+}
+
 static void open_existing(const char *name, int flags)
 {
     char text[8];
@@ -150,6 +171,8 @@ void add_channels(const struct names *names)
         add("channel, new, exclusive", open_new, name, SHMC_EXCL);
         add("channel, new, no O_TMPFILE", open_new, name, WITHOUT_TMPFILE);
         add("channel, new, no linkat", open_new, name, WITHOUT_LINKAT);
+        add("channel, polled", polled, name, 0);
+        add("channel, polled, shared", polled, name, SHMC_SHARED);
         add("channel, existing", open_existing, name, 0);
         add("channel, existing, shared", open_existing, name, SHMC_SHARED);
         add("channel, refused", refuse, name, 0);

@@ -60,6 +60,45 @@ static void sem_refused(const char *name, int flags)
     CHECK(shmc_sem_remove(name) == 0);
 }
 
+/* Semaphores in shared memory count events alone. */
+static void leave_events(const char *name, int flags)
+{
+    leave(name, flags | SHMC_EVENTS);
+}
+
+static void shared_new(const char *name, int flags)
+{
+    use(CALL(NULL, shmc_sem_open, name, 1, flags | SHMC_EVENTS | SHMC_CREATE, 0640));
+    CALL(-1, shmc_sem_remove, name);
+}
+
+static void shared_existing(const char *name, int flags)
+{
+    elsewhere(leave_events, name, 0);
+    use(CALL(NULL, shmc_sem_open, name, 0, flags, 0600));
+    CALL(-1, shmc_sem_remove, name);
+}
+
+static void shared_stale(const char *name, int flags)
+{
+    elsewhere(leave_events, name, 0);
+    expendable = "name ";
+    use(CALL(NULL, shmc_sem_open, name, 1, flags | SHMC_EVENTS | SHMC_RECLAIM, 0600));
+    expendable = NULL;
+    CALL(-1, shmc_sem_remove, name);
+}
+
+static void shared_refused(const char *name, int flags)
+{
+    (void)flags;
+    EXPECT(ENOENT, NULL, shmc_sem_open, name, 1, SHMC_EVENTS, 0);
+    EXPECT(ENOENT, -1, shmc_sem_remove, name);
+    EXPECT(EINVAL, NULL, shmc_sem_open, name, 1, SHMC_CREATE, 0600);
+    elsewhere(leave_events, name, 0);
+    EXPECT(EEXIST, NULL, shmc_sem_open, name, 1, SHMC_CREATE | SHMC_EXCL | SHMC_EVENTS, 0600);
+    CHECK(shmc_sem_remove(name) == 0);
+}
+
 static shmc_mutex *mutex;
 
 static void initialise(const char *name, int flags)
@@ -132,6 +171,15 @@ void add_semaphores(const struct names *names)
     add("semaphore, existing", sem_existing, names->sysv_path, 0);
     add("semaphore, existing, creating", sem_existing, names->sysv_path, events | create);
     add("semaphore, refused", sem_refused, names->sysv_path, 0);
+    const char *const shared[] = {names->posix, names->file};
+    for (int i = 0; i < 2; i++) {
+        add("semaphore, new", shared_new, shared[i], 0);
+        add("semaphore, exclusive", shared_new, shared[i], SHMC_EXCL);
+        add("semaphore, existing", shared_existing, shared[i], 0);
+        add("semaphore, existing, creating", shared_existing, shared[i], events | create);
+        add("semaphore, stale", shared_stale, shared[i], create);
+        add("semaphore, refused", shared_refused, shared[i], 0);
+    }
     add("mutex", mutex_alone, "", 0);
     add("mutex, held", mutex_held, "", 0);
     add("wait and wake", wait_and_wake, "", 0);

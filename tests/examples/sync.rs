@@ -208,3 +208,35 @@ fn a_channel_goes_on_with_another_client_when_one_is_killed() {
         assert!(!object.path().exists(), "{output}");
     }
 }
+
+#[test]
+fn one_loop_waits_for_a_channel_and_for_input() {
+    let Some(tour) = Tour::new() else { return };
+    let object = support::ObjectName::new();
+    let command = tour.named("channel-poll", Some(&object.name()));
+    let (status, output) = Run::with_input(command, "hello\n").finish();
+    assert!(status.success(), "{status}\n{output}");
+    for line in [
+        "you typed hello",
+        "received \"one\"",
+        "received \"two\"",
+        "received \"three\"",
+        "the sender has exited",
+    ] {
+        let line = format!("loop: {line}");
+        assert_eq!(
+            output.lines().filter(|said| *said == line).count(),
+            1,
+            "{line}\n{output}"
+        );
+    }
+    assert!(!object.path().exists(), "{output}");
+    for signal in [libc::SIGINT, libc::SIGTERM, libc::SIGHUP] {
+        let mut group = Group::start(tour.named("channel-poll", Some(&object.name())));
+        group.wait_for("loop: received \"one\"");
+        group.signal_first(signal);
+        let (status, output) = group.finish();
+        assert_eq!(status.signal(), Some(signal), "{status}\n{output}");
+        assert!(!object.path().exists(), "{output}");
+    }
+}

@@ -1,4 +1,5 @@
-//! The ring, the wake-up and the mutex under loom: see `core/tests/loom/` and `loom_mutex.rs`.
+//! The ring, the wake-up, the mutex and the semaphore under loom: see `core/tests/loom/`, `loom_mutex.rs`
+//! and `loom_semaphore.rs`.
 
 use std::path::Path;
 use std::str;
@@ -7,12 +8,17 @@ use crate::support;
 
 #[test]
 fn the_ring_and_the_wakeup_hold_in_all_interleavings() {
-    explore("loom", 11);
+    explore("loom", 16);
 }
 
 #[test]
 fn the_mutex_holds_in_all_interleavings() {
     explore("loom_mutex", 7);
+}
+
+#[test]
+fn the_semaphore_holds_in_all_interleavings() {
+    explore("loom_semaphore", 6);
 }
 
 /// Runs the models of a file, which must be this many.

@@ -9,12 +9,12 @@ use shmcomm_bench::process::{Process, unless_interrupted};
 use shmcomm_bench::table::{Spread, Table};
 use shmcomm_bench::{Result, Run, has};
 
-use crate::peers::{IN_PLACE, MEMCPY, PIPE, SYSTEMS, System};
+use crate::peers::{COPYING, IN_PLACE, MEMCPY, PIPE, SYSTEMS, System};
 use crate::syscalls::{WORKS, per_message};
 use crate::workload::{Job, PAUSE, PERIOD, Until, Work, default_ring};
 
-/// How long each measurement takes.
-const SLICE: Duration = Duration::from_millis(100);
+/// How long each measurement takes: the cores stay where they are for 0.2 s and longer.
+const SLICE: Duration = Duration::from_millis(50);
 /// How long messages are sent at a moderate rate.
 const PACED: Duration = Duration::from_secs(1);
 /// Until a process has opened its ends and sleeps.
@@ -127,28 +127,31 @@ fn one(run: &Run, system: &System, work: Work, message: usize, time: Duration) -
 /// Adds the ratios of message rates, round by round.
 fn compare(table: &mut Table, systems: &[(usize, &System)]) {
     let find = |name| systems.iter().position(|(_, system)| system.name == name);
-    let Some(ours) = find(IN_PLACE) else {
-        return;
+    let is_peer = |&row: &usize| {
+        let name = systems[row].1.name;
+        name != MEMCPY && !name.starts_with("**")
     };
-    let median = |table: &Table, row, column| match table.cell(row, column) {
-        [] => 0.0,
-        values => Spread::of(values).median(),
-    };
-    for what in [PIPE, "the fastest peer"] {
-        let added = table.row(format!("in place ÷ {what}"));
+    let peers: Vec<usize> = (0..systems.len()).filter(is_peer).collect();
+    let single = |name| find(name).into_iter().collect();
+    let rows: [(&str, &str, Vec<usize>); 3] = [
+        ("in place ÷ pipe", IN_PLACE, single(PIPE)),
+        ("in place ÷ the fastest peer", IN_PLACE, peers),
+        ("copying ÷ `memcpy` twice", COPYING, single(MEMCPY)),
+    ];
+    for (title, ours, others) in rows {
+        let Some(ours) = find(ours) else {
+            continue;
+        };
+        let added = table.row(title);
         for column in RATES {
-            let peers = (0..systems.len()).filter(|&row| match what {
-                PIPE => systems[row].1.name == PIPE,
-                _ => systems[row].1.name != MEMCPY && !systems[row].1.name.starts_with("**"),
-            });
-            let faster = |&one: &usize, &other: &usize| {
-                median(table, one, column).total_cmp(&median(table, other, column))
+            let median = |row: usize| match table.cell(row, column) {
+                [] => 0.0,
+                values => Spread::of(values).median(),
             };
-            if let Some(peer) = peers.max_by(faster) {
-                let pairs = table
-                    .cell(ours, column)
-                    .iter()
-                    .zip(table.cell(peer, column));
+            let faster = |&&one: &&usize, &&other: &&usize| median(one).total_cmp(&median(other));
+            if let Some(&other) = others.iter().max_by(faster) {
+                let values = table.cell(ours, column).iter();
+                let pairs = values.zip(table.cell(other, column));
                 let ratios: Vec<f64> = pairs.map(|(ours, theirs)| ours / theirs).collect();
                 ratios
                     .into_iter()

@@ -77,3 +77,14 @@ impl<T: Copies, const WORDS: usize> Peer<WORDS> for Copied<T, WORDS> {
         Ok(read(self.message()?))
     }
 }
+
+/// Waits until a descriptor is readable, as an event loop does.
+pub fn wait_in_poll(descriptor: std::ffi::c_int) -> Result<()> {
+    let mut wanted = libc::pollfd {
+        fd: descriptor,
+        events: libc::POLLIN,
+        revents: 0,
+    };
+    // SAFETY: one entry.
+    shmcomm_bench::checked("poll", unsafe { libc::poll(&raw mut wanted, 1, -1) }).map(drop)
+}

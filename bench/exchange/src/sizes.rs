@@ -9,7 +9,7 @@ use shmcomm_bench::{Result, Run};
 use crate::peers::SYSTEMS;
 use crate::workload::{Job, Until, Work};
 
-const UNTIL: Until = Until::Time(Duration::from_millis(100));
+const UNTIL: Until = Until::Time(Duration::from_millis(50));
 const RINGS: [(&str, usize); 5] = [
     ("16 KiB", 16 << 10),
     ("64 KiB", 64 << 10),

@@ -26,18 +26,18 @@ pub enum Side {
 }
 
 /// Number of handles that may share an end.
-const MAX_SLOTS: u32 = 63;
+pub(super) const MAX_SLOTS: u32 = 63;
 
 impl Side {
     /// The byte whose lock is the end.
-    fn byte(self) -> i64 {
+    pub(super) fn byte(self) -> i64 {
         match self {
             Self::Sender => 0,
             Self::Receiver => 64,
         }
     }
 
-    fn slot_byte(self, slot: u32) -> i64 {
+    pub(super) fn slot_byte(self, slot: u32) -> i64 {
         self.byte().wrapping_add(slot.into())
     }
 

@@ -19,10 +19,10 @@ use crate::sys::{self, Advice, Descriptor};
 /// their own.
 const HEADER: usize = 4096;
 /// The first word of a channel, with the version of the format.
-const MAGIC: u64 = 0x0003_6c65_6e6e_6163;
+pub(super) const MAGIC: u64 = 0x0003_6c65_6e6e_6163;
 
 /// Offsets of the words in the header, in bytes.
-mod at {
+pub(super) mod at {
     pub const MAGIC: usize = 0;
     pub const RING_START: usize = 8;
     pub const IDENTITY: usize = 16;
@@ -48,6 +48,7 @@ mod at {
 /// | word | written by | read by | order | a death in between leaves |
 /// |---|---|---|---|---|
 /// | magic, ring start, identity | the creator, before publication | every process, at open | – | no channel |
+/// | a word of the ring | the sender, see [`ring`]; the receiver exchanges it for itself, see [`head_start`](super::head_start) | the receiver | – | the same word |
 /// | tail | the sender, after it publishes | the next sender, every process that asks | release, acquire | one record uncounted: [`Producer::resume`](ring::Producer::resume) counts it |
 /// | sent | the sender, after tail | every process | release, acquire | one behind; the low bits of tail correct it |
 /// | head | the receiver, at release | the sender, when the ring looks full | release, acquire | the message, for the next receiver |
@@ -79,7 +80,7 @@ pub struct Memory {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Layout {
     /// A power of two, at least [`HEADER`] and a page.
-    ring_start: usize,
+    pub(super) ring_start: usize,
     /// A power of two, at least `ring_start`.
     pub capacity: usize,
 }
@@ -129,7 +130,7 @@ impl Layout {
     }
 
     /// The hole before the header.
-    fn before_header(self) -> usize {
+    pub(super) fn before_header(self) -> usize {
         self.ring_start.wrapping_sub(HEADER)
     }
 }

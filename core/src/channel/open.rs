@@ -83,16 +83,16 @@ impl Options {
         let channel = self.claim(file, memory)?;
         // The name comes last, when nothing else can fail.
         if let Some(link) = link {
-            link.publish(channel.ring.endpoint().file(), name)?;
+            link.publish(channel.ring.endpoint().file())?;
         }
         Ok(channel)
     }
 
     /// A new channel has a link to publish.
-    fn open_file(
+    fn open_file<'a>(
         &self,
-        name: ObjectName<'_>,
-    ) -> Result<(Registered, Memory, Option<TemporaryLink>), Error> {
+        name: ObjectName<'a>,
+    ) -> Result<(Registered, Memory, Option<TemporaryLink<'a>>), Error> {
         let capacity = match self.capacity {
             0 => DEFAULT_CAPACITY,
             asked => asked,
@@ -131,6 +131,7 @@ impl Options {
         let mut channel = Channel {
             ring: RingEnd::new(memory, endpoint),
             sleep: Sleep::new(self.interruptible),
+            poll: None,
         };
         channel.sleep.register(channel.ring.view());
         channel.ring.resume()?;

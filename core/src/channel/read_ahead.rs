@@ -2,6 +2,9 @@
 //!
 //! Its death costs nothing: what was read and not released is there for the next receiver, because
 //! reading stores nothing in the ring.
+//!
+//! The channel's descriptor for poll(2), if it has one, tells of messages that were not read. After a
+//! rewind it may not be readable although there are messages.
 
 use core::ffi::c_int;
 use core::ptr::NonNull;

@@ -49,7 +49,7 @@ fn pack(position: u64, count: u64) -> u64 {
 }
 
 #[inline(always)]
-fn position(word: u64) -> u64 {
+pub(super) fn position(word: u64) -> u64 {
     word & !COUNT_MASK
 }
 
@@ -88,7 +88,7 @@ pub fn snapshot<W: Word64>(word: &W, counter: &W) -> (u64, u64) {
 
 /// Size of the record of a message that is no longer than the ring.
 #[inline(always)]
-fn record_size(length: u64) -> u64 {
+pub(super) fn record_size(length: u64) -> u64 {
     (length.wrapping_add(COUNT_MASK) & !COUNT_MASK).wrapping_add(WORD)
 }
 
@@ -219,6 +219,11 @@ impl Producer {
         self.limit.wrapping_sub(self.tail)
     }
 
+    /// The position of this end.
+    pub fn tail(&self) -> u64 {
+        self.tail
+    }
+
     /// Number of messages sent since the ring was created.
     pub fn sent(&self) -> u64 {
         self.sent
@@ -317,6 +322,11 @@ impl Consumer {
     #[inline(always)]
     pub fn is_current(&self, words: &impl Words) -> bool {
         words.head().load(Acquire) == pack(self.head, self.received)
+    }
+
+    /// The position of this end.
+    pub fn head(&self) -> u64 {
+        self.head
     }
 
     /// Number of messages received since the ring was created.

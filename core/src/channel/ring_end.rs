@@ -11,6 +11,7 @@ use super::memory::{Memory, View};
 use super::ring::{self, Blocked, Consumer, Producer};
 use super::wakeup;
 use crate::error::{Call, Errno, Error};
+use crate::watch;
 
 /// The end of the ring that a handle holds.
 pub struct RingEnd {
@@ -101,6 +102,14 @@ impl RingEnd {
         match &self.position {
             Position::Sender(producer) => producer.sent(),
             Position::Receiver(consumer) => consumer.received(),
+        }
+    }
+
+    /// The position after the last message that was sent or received.
+    pub fn position(&self) -> u64 {
+        match &self.position {
+            Position::Sender(producer) => producer.tail(),
+            Position::Receiver(consumer) => consumer.head(),
         }
     }
 
@@ -251,7 +260,10 @@ impl RingEnd {
     fn unlock_shared(&mut self, length: u64) {
         self.is_locked = false;
         lock::unlock(self.lock_word());
-        wakeup::wake_next(self.sleep_word(), || self.may_proceed(length));
+        let more = |any| self.may_proceed(if any { 0 } else { length });
+        wakeup::wake_next(self.sleep_word(), more, || {
+            watch::poke(self.endpoint.file())
+        });
     }
 
     /// Whether the last attempt found that another process holds the lock.
@@ -270,9 +282,21 @@ impl RingEnd {
         }
     }
 
-    /// EIDRM or EPIPE if no peer is left to wait for, see [`Endpoint::peer_gone`].
-    pub fn peer_gone(&mut self) -> Option<Errno> {
+    /// Attempts once more if a process has died or closed meanwhile. EIDRM or EPIPE if no peer is left to
+    /// wait for, see [`Endpoint::peer_gone`]; else EAGAIN.
+    pub fn attempt_after_deaths(&mut self, length: u64) -> Result<(u64, u64), Error> {
+        match self.attempt_for_dead(length) {
+            Err(Blocked::Wait) => {}
+            result => return Ok(result?),
+        }
         let peer_opens = self.memory.view().opens(self.endpoint.side().other());
-        self.endpoint.peer_gone(peer_opens)
+        let Some(errno) = self.endpoint.peer_gone(peer_opens) else {
+            return Err(Blocked::Wait.into());
+        };
+        // What the peer did before it exited counts.
+        match self.attempt(length) {
+            Err(Blocked::Wait) if !self.is_locked_out() => Err(Call::Channel.failed(errno)),
+            result => Ok(result?),
+        }
     }
 }

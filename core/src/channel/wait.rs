@@ -12,14 +12,16 @@ use core::sync::atomic::{
 };
 
 use super::endpoint::Side;
+use super::head_start::HeadStart;
 use super::memory::View;
-use super::ring::{Blocked, Words};
+use super::ring::Blocked;
 use super::ring_end::RingEnd;
 use super::wakeup::{self, FENCED, SleepEnd, SleepWord};
 use crate::deadline::Deadline;
 use crate::error::{Call, Errno, Error};
 use crate::futex;
 use crate::sys;
+use crate::watch;
 
 /// How long a side tries before it sleeps: twice the 10 µs of a futex round trip, so that a side that
 /// answers at once is not put to sleep.
@@ -28,15 +30,6 @@ const SPIN_NS: i64 = 20_000;
 /// within 100 ms; 20 ms of that are left for the scheduler. An idle pair wakes 12.5 times a second,
 /// which takes 0.04 % of a core (docs/benchmarks.md).
 const SLICE_NS: i64 = 80_000_000;
-
-/// The head start for each message of the last burst, and the longest. A head start of about 1 µs
-/// raised 64-byte messages in a ring of 1 MiB from 24 to 41 million a second, in a ring of 64 KiB by
-/// 12 % (docs/benchmarks.md).
-const HEAD_START_PER_MESSAGE_NS: u64 = 16;
-const MAX_HEAD_START_NS: u64 = 4_000;
-/// The other side moves at most this number of bytes in a nanosecond: two cores exchange 60 to 90 GB/s
-/// (docs/benchmarks.md). It limits the head start, so that the other side does not go around the ring.
-const BYTES_PER_NS: u64 = 64;
 
 impl SleepWord for AtomicU32 {
     fn fence(&self) {
@@ -61,8 +54,8 @@ impl SleepWord for AtomicU32 {
 pub struct Sleep {
     /// Consecutive messages that found the other side awake.
     unslept: u32,
-    /// The message count of this end when it last had to wait.
-    waited_at: u64,
+    /// What is done before a wait.
+    head_start: HeadStart,
     /// The membarrier(2) of other processes reaches this process.
     is_reached: bool,
     /// A signal handler ends a wait.
@@ -73,7 +66,7 @@ impl Sleep {
     pub fn new(interruptible: bool) -> Self {
         Self {
             unslept: 0,
-            waited_at: 0,
+            head_start: HeadStart::default(),
             is_reached: false,
             interruptible,
         }
@@ -87,15 +80,17 @@ impl Sleep {
         }
     }
 
-    /// Wakes a sleeper of the other side, after [`wakeup::needs_wake`].
-    pub fn wake(&mut self, memory: View<'_>, other: Side) {
+    /// Wakes the other side, after [`wakeup::needs_wake`].
+    pub fn wake(&mut self, ring: &RingEnd, other: Side) {
+        let memory = ring.view();
         let reaches = || self.is_reached && memory.always_fenced().load(Relaxed) == 0;
-        wakeup::wake(memory.sleep(other), &mut self.unslept, reaches);
+        let poke = || watch::poke(ring.endpoint().file());
+        wakeup::wake(memory.sleep(other), &mut self.unslept, reaches, poke);
     }
 
     /// Makes both sides fence after every message, because membarrier(2) is unavailable.
     #[cold]
-    fn always_fence(&mut self, memory: View<'_>) {
+    pub fn always_fence(&mut self, memory: View<'_>) {
         self.is_reached = false;
         memory.always_fenced().store(1, Relaxed);
         for side in [Side::Sender, Side::Receiver] {
@@ -113,8 +108,9 @@ impl Sleep {
         timeout_ms: c_int,
     ) -> Result<(u64, u64), Error> {
         let deadline = Deadline::after_ms(timeout_ms);
-        self.give_head_start(ring);
-        let spin_end = sys::monotonic_clock_ns().wrapping_add(SPIN_NS);
+        let now = sys::monotonic_clock_ns();
+        self.head_start.give(ring, now);
+        let spin_end = now.saturating_add(SPIN_NS);
         while sys::monotonic_clock_ns() < spin_end {
             for _ in 0..32 {
                 match ring.attempt(length) {
@@ -156,19 +152,9 @@ impl Sleep {
             if remaining > 0 {
                 continue;
             }
-            match ring.attempt_for_dead(length) {
-                Err(Blocked::Wait) => {}
-                result => return Ok(result?),
-            }
-            if let Some(errno) = ring.peer_gone() {
-                // What the peer did before it exited counts.
-                match ring.attempt(length) {
-                    Err(Blocked::Wait) if !ring.is_locked_out() => {
-                        return Err(Call::Channel.failed(errno));
-                    }
-                    Err(Blocked::Wait) => {}
-                    result => return Ok(result?),
-                }
+            match ring.attempt_after_deaths(length) {
+                Err(error) if error.errno == Errno::EAGAIN => {}
+                result => return result,
             }
             if deadline.has_passed() {
                 return Err(Call::Channel.failed(Errno::ETIMEDOUT));
@@ -176,33 +162,17 @@ impl Sleep {
             slice = Deadline::after_ns(SLICE_NS);
         }
     }
-
-    /// Lets the other side get ahead after a burst of messages. Without it the faster side stays so
-    /// close that both want the same cache line at each message. A side that answers single messages
-    /// does not wait here.
-    fn give_head_start(&mut self, ring: &RingEnd) {
-        let burst = ring.count().wrapping_sub(self.waited_at);
-        self.waited_at = ring.count();
-        if burst > 1 {
-            let most = MAX_HEAD_START_NS.min(ring.view().capacity() / BYTES_PER_NS);
-            let pause = most.min(burst.saturating_mul(HEAD_START_PER_MESSAGE_NS));
-            let end = sys::monotonic_clock_ns().wrapping_add(pause as i64);
-            while sys::monotonic_clock_ns() < end {
-                core::hint::spin_loop();
-            }
-        }
-    }
 }
 
 #[cfg(test)]
-mod tests {
+pub mod tests {
     use super::*;
     use crate::channel::wakeup::FENCE_FREE_AFTER;
     use crate::channel::{Channel, Options};
     use crate::name::Name;
 
     /// Both ends of a new channel, whose name is removed.
-    fn ends(name: &str) -> [Channel; 2] {
+    pub fn ends(name: &str) -> [Channel; 2] {
         let name = format!("shmcomm-test-{}-{name}", sys::getpid());
         let ends = [Side::Sender, Side::Receiver].map(|side| {
             let options = Options {
@@ -256,7 +226,7 @@ mod tests {
 
     #[test]
     fn a_deadline_that_has_passed_ends_a_wait() {
-        let [_sender, Channel { ring, sleep }] = &mut ends("late");
+        let [_sender, Channel { ring, sleep, .. }] = &mut ends("late");
         let result = sleep.sleep_until(Deadline::after_ns(0), ring, 0);
         assert_eq!(
             result.err().map(|error| error.errno()),

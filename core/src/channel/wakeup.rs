@@ -9,10 +9,18 @@
 //! processes at once, which costs 2 µs, and sets [`FENCED`]: from then on the other side fences on
 //! its own, until no one has slept for [`FENCE_FREE_AFTER`] messages.
 //!
+//! A process with a descriptor for poll(2) sets [`POLLED`] in the same way, and the other side then
+//! pokes the descriptor. The two bits do not touch each other: a process may sleep while it is
+//! [armed](arm), and the processes of a shared end may wait in either way.
+//!
 //! | bit of a sleep word | set by | cleared by |
 //! |---|---|---|
 //! | [`SLEEPING`] | its side, sequentially consistent, before the last look at the ring | the process that wakes a sleeper, relaxed; its side after the sleep, relaxed, unless it shares the end |
-//! | [`FENCED`] | its side, together with [`SLEEPING`]; a process that cannot use membarrier(2) | the other side, acquire, after [`FENCE_FREE_AFTER`] messages |
+//! | [`POLLED`] | its side, sequentially consistent, before the last look at the ring and after it made its descriptor unreadable | the process that then pokes the descriptors, relaxed: the other side, or its side if the last look succeeds |
+//! | [`FENCED`] | its side, together with either; a process that cannot use membarrier(2) | the other side, acquire, after [`FENCE_FREE_AFTER`] messages |
+//!
+//! A process that dies or is stopped between clearing [`POLLED`] and the poke leaves unreadable descriptors.
+//! Its death is an event of its own, see [`crate::watch`]; while it is stopped, its call has not returned.
 //!
 //! Processes that share an end sleep on the same word and hold nothing while they sleep. A message
 //! wakes one of them and clears [`SLEEPING`]. The woken process sets it again for the others before
@@ -32,6 +40,10 @@ use super::word::Word32;
 pub const SLEEPING: u32 = 1;
 /// In a sleep word: the other side fences before it looks here.
 pub const FENCED: u32 = 2;
+/// In a sleep word: a process of this side waits for its descriptor.
+pub const POLLED: u32 = 4;
+/// In a sleep word: a process of this side waits.
+const WAITING: u32 = SLEEPING | POLLED;
 /// The other side stops to fence after this number of consecutive messages without a sleeper: their
 /// fences have then cost 17 µs, more than the membarrier(2) of the next sleeper.
 pub const FENCE_FREE_AFTER: u32 = 256;
@@ -69,16 +81,20 @@ pub fn needs_wake(word: &impl SleepWord) -> bool {
     word.load(Relaxed) != 0
 }
 
-/// Wakes one sleeper of this word, if there is any. `unslept` counts consecutive messages that found
-/// none; after [`FENCE_FREE_AFTER`] of them the fence is switched off, provided the owner's
-/// membarrier `reaches` this process. A process that cannot use membarrier(2) announces it before it
-/// sets [`FENCED`]. A third process that is not reached may see the bit missing for a moment; then
-/// the owner sleeps until its sleep ends on its own.
-pub fn wake(word: &impl SleepWord, unslept: &mut u32, reaches: impl Fn() -> bool) {
+/// Wakes one sleeper of this word, if there is any, and pokes the descriptors of its side. `unslept` counts
+/// consecutive messages that found no process waiting; after [`FENCE_FREE_AFTER`] of them the fence is
+/// switched off, provided the owner's membarrier `reaches` this process. A process that cannot use
+/// membarrier(2) announces it before it sets [`FENCED`]. A third process that is not reached may see
+/// the bit missing for a moment; then the owner waits until it looks on its own.
+pub fn wake(
+    word: &impl SleepWord,
+    unslept: &mut u32,
+    reaches: impl Fn() -> bool,
+    poke: impl FnOnce(),
+) {
     word.fence();
-    if word.load(Relaxed) & SLEEPING != 0 {
-        word.fetch_and(!SLEEPING, Relaxed);
-        word.wake();
+    if word.load(Relaxed) & WAITING != 0 {
+        wake_waiting(word, poke);
         *unslept = 0;
         return;
     }
@@ -93,18 +109,29 @@ pub fn wake(word: &impl SleepWord, unslept: &mut u32, reaches: impl Fn() -> bool
     *unslept = unslept.wrapping_add(1);
 }
 
-/// Wakes one more sleeper of the end that was just unlocked, if there is `more` to do: that sleeper
-/// may have found the end locked.
-pub fn wake_next(word: &impl SleepWord, more: impl FnOnce() -> bool) {
-    // Sequentially consistent, same as the unlock before it: a sleeper that found the end locked set
+fn wake_waiting(word: &impl SleepWord, poke: impl FnOnce()) {
+    let waiting = word.fetch_and(!WAITING, Relaxed);
+    if waiting & SLEEPING != 0 {
+        word.wake();
+    }
+    if waiting & POLLED != 0 {
+        poke();
+    }
+}
+
+/// Wakes one more sleeper of the end that was just unlocked, and pokes its descriptors, if there is
+/// `more` to do: those processes may have found the end locked. `more` is asked about any message if one
+/// waits for its descriptor, since nothing else would tell that process later.
+pub fn wake_next(word: &impl SleepWord, more: impl FnOnce(bool) -> bool, poke: impl FnOnce()) {
+    // Sequentially consistent, same as the unlock before it: a process that found the end locked set
     // its bit before it looked.
-    if word.load(SeqCst) & SLEEPING == 0 {
+    let waiting = word.load(SeqCst) & WAITING;
+    if waiting == 0 {
         return;
     }
     word.fence();
-    if more() {
-        word.fetch_and(!SLEEPING, Relaxed);
-        word.wake();
+    if more(waiting & POLLED != 0) {
+        wake_waiting(word, poke);
     }
 }
 
@@ -119,15 +146,11 @@ pub fn sleep<C, W: SleepWord, T>(
     attempt: impl Fn(&mut C) -> Result<T, Blocked>,
     without_barrier: impl FnOnce(&mut C),
 ) -> (Result<T, Blocked>, SleepEnd) {
-    let before = word(context).swap(SLEEPING | FENCED, SeqCst);
-    if before & FENCED == 0 && !word(context).fence_everywhere() {
-        without_barrier(context);
-    }
-    word(context).fence();
+    let before = announce(context, &word, SLEEPING, without_barrier);
     let mut result = attempt(context);
     let mut end = SleepEnd::Woken;
     if matches!(result, Err(Blocked::Wait)) && nanoseconds > 0 {
-        end = word(context).wait(SLEEPING | FENCED, nanoseconds);
+        end = word(context).wait(before | SLEEPING | FENCED, nanoseconds);
         if end == SleepEnd::Woken && !shared {
             result = attempt(context);
         }
@@ -136,6 +159,46 @@ pub fn sleep<C, W: SleepWord, T>(
         word(context).fetch_and(!SLEEPING, Relaxed);
     }
     (result, end)
+}
+
+/// Makes the own descriptor unreadable with `drain`, and makes the other side poke it when it does something
+/// next. If `attempt` finds that there is no need, `poke` makes it readable again, for what else there may be.
+/// Returns the result of the attempt, and whether the other side fenced already. Calls `without_barrier`
+/// same as [`sleep`].
+pub fn arm<C, W: SleepWord, T>(
+    context: &mut C,
+    word: impl Fn(&C) -> &W,
+    drain: impl FnOnce(),
+    attempt: impl FnOnce(&mut C) -> Result<T, Blocked>,
+    poke: impl FnOnce(&C),
+    without_barrier: impl FnOnce(&mut C),
+) -> (Result<T, Blocked>, bool) {
+    // Before the bit is set: the poke of a process that sees the bit must not be drained.
+    drain();
+    let before = announce(context, &word, POLLED, without_barrier);
+    let result = attempt(context);
+    if !matches!(result, Err(Blocked::Wait)) {
+        word(context).fetch_and(!POLLED, Relaxed);
+        // Wakes other processes of a shared end too, which may have set the bit.
+        poke(context);
+    }
+    (result, before & FENCED != 0)
+}
+
+/// Sets a bit in the own word such that the other side sees it after its next change of the ring, or the
+/// caller's next look at the ring sees the change. Returns the word before.
+fn announce<C, W: SleepWord>(
+    context: &mut C,
+    word: impl Fn(&C) -> &W,
+    bit: u32,
+    without_barrier: impl FnOnce(&mut C),
+) -> u32 {
+    let before = word(context).fetch_or(bit | FENCED, SeqCst);
+    if before & FENCED == 0 && !word(context).fence_everywhere() {
+        without_barrier(context);
+    }
+    word(context).fence();
+    before
 }
 
 #[cfg(test)]
@@ -156,8 +219,8 @@ mod tests {
         fn load(&self, _: Ordering) -> u32 {
             self.word.get()
         }
-        fn swap(&self, value: u32, _: Ordering) -> u32 {
-            self.word.replace(value)
+        fn fetch_or(&self, bits: u32, _: Ordering) -> u32 {
+            self.word.replace(self.word.get() | bits)
         }
         fn fetch_and(&self, bits: u32, _: Ordering) -> u32 {
             self.word.replace(self.word.get() & bits)

@@ -15,8 +15,8 @@ pub trait Word64 {
 pub trait Word32 {
     /// Same as `AtomicU32::load`.
     fn load(&self, order: Ordering) -> u32;
-    /// Same as `AtomicU32::swap`.
-    fn swap(&self, value: u32, order: Ordering) -> u32;
+    /// Same as `AtomicU32::fetch_or`.
+    fn fetch_or(&self, bits: u32, order: Ordering) -> u32;
     /// Same as `AtomicU32::fetch_and`.
     fn fetch_and(&self, bits: u32, order: Ordering) -> u32;
     /// Same as `AtomicU32::compare_exchange`, relaxed on failure. Returns whether the word changed.
@@ -39,8 +39,8 @@ impl Word32 for AtomicU32 {
     fn load(&self, order: Ordering) -> u32 {
         self.load(order)
     }
-    fn swap(&self, value: u32, order: Ordering) -> u32 {
-        self.swap(value, order)
+    fn fetch_or(&self, bits: u32, order: Ordering) -> u32 {
+        self.fetch_or(bits, order)
     }
     fn fetch_and(&self, bits: u32, order: Ordering) -> u32 {
         self.fetch_and(bits, order)

@@ -11,29 +11,61 @@ use core::ffi::CStr;
 use super::name::ObjectName;
 use super::temporary;
 use crate::error::{Call, Errno, Error};
-use crate::stale;
+use crate::stale::{self, State};
 use crate::sys::{self, Access, Descriptor, Lock};
 
 /// Removes the object of this name if it is stale. ELOOP if that would replace a symbolic link.
 pub fn remove_stale(name: ObjectName<'_>) -> Result<(), Error> {
-    let Ok(file) = sys::open(name.path, Access::Read, name.is_file) else {
-        return Ok(());
-    };
-    let status = sys::fstat(&file)?;
-    if !sys::is_regular(&status) || !stale::object_state(&file, status.st_uid).is_stale() {
-        return Ok(());
+    match StaleObject::find(name)? {
+        Ok(object) => object.remove(),
+        Err(_) => Ok(()),
     }
-    match sys::fstatat(name.path, false) {
-        Ok(named) if sys::is_symbolic_link(&named) => Err(Call::Open.failed(Errno::ELOOP)),
-        Ok(named) if sys::is_same_file(&named, &status) => move_aside(name, &status),
-        Ok(_) | Err(_) => Ok(()),
+}
+
+/// A stale object. While this value lives, it has the exclusive lock: no process of this library opens
+/// the object.
+pub struct StaleObject<'a> {
+    name: ObjectName<'a>,
+    pub file: Descriptor,
+    status: libc::stat,
+}
+
+impl<'a> StaleObject<'a> {
+    /// The object of this name if it is stale, else its state. ELOOP if its removal would replace a
+    /// symbolic link.
+    #[inline]
+    pub fn find(name: ObjectName<'a>) -> Result<Result<Self, State>, Error> {
+        let file = match sys::open(name.path, Access::Read, name.is_file) {
+            Err(error) if error.errno == Errno::ENOENT => return Ok(Err(State::Absent)),
+            Err(_) => return Ok(Err(State::Unknown)),
+            Ok(file) => file,
+        };
+        let status = sys::fstat(&file)?;
+        if !sys::is_regular(&status) {
+            return Ok(Err(State::Unknown));
+        }
+        let state = stale::object_state(&file, status.st_uid);
+        if !state.is_stale() {
+            return Ok(Err(state));
+        }
+        match sys::fstatat(name.path, false) {
+            Ok(named) if sys::is_symbolic_link(&named) => Err(Call::Open.failed(Errno::ELOOP)),
+            Ok(named) if sys::is_same_file(&named, &status) => Ok(Ok(Self { name, file, status })),
+            Ok(_) | Err(_) => Ok(Err(State::Absent)),
+        }
+    }
+
+    /// Removes it, unless the name has passed to another object.
+    #[inline]
+    pub fn remove(&self) -> Result<(), Error> {
+        move_aside(self.name, &self.status)
     }
 }
 
 /// Removes the judged object, proven to be the one that had the name when it is removed.
 fn move_aside(name: ObjectName<'_>, judged: &libc::stat) -> Result<(), Error> {
     temporary::sweep(name.directory(), None);
-    let aside = temporary::unique(name, temporary::OLD)?;
+    let aside = temporary::path(name, temporary::OLD, sys::getrandom())?;
     match sys::rename(name.path, &aside) {
         Err(error) if error.errno == Errno::ENOENT => return Ok(()),
         renamed => renamed?,
@@ -68,36 +100,35 @@ fn put_back(aside: &CStr, path: &CStr) -> Result<(), Error> {
 
 /// Removes the name. Processes that use the object keep it.
 pub fn remove(name: ObjectName<'_>) -> Result<(), Error> {
-    let file = keep_from_reclaim(name.path);
+    let kept = keep_from_reclaim(name.path);
     sys::unlink(name.path)?;
-    if let Some(Ok(status)) = file.as_ref().map(sys::fstat)
-        && status.st_nlink != 0
+    if let Some((_, status)) = kept
+        && status.st_nlink > 1
     {
         temporary::sweep(name.directory(), Some(&status));
     }
     Ok(())
 }
 
-/// Keeps other processes from replacing the object of this name while the result lives. `None` if
+/// Keeps other processes from replacing the object of this name while the descriptor is open. `None` if
 /// that is impossible: the object cannot be opened, or stays locked. The caller may then remove it
 /// without that protection.
-fn keep_from_reclaim(path: &CStr) -> Option<Descriptor> {
+fn keep_from_reclaim(path: &CStr) -> Option<(Descriptor, libc::stat)> {
     /// One millisecond each: replacing a stale object takes far less.
     const MAX_NAPS: u32 = 200;
 
     for _ in 0..MAX_NAPS {
-        let named = sys::fstatat(path, false).ok()?;
-        if !sys::is_regular(&named) {
-            return None;
-        }
         let file = sys::open(path, Access::Read, false).ok()?;
-        match sys::flock(&file, Lock::Shared) {
+        let locked = sys::flock(&file, Lock::Shared);
+        let status = sys::fstat(&file).ok()?;
+        match locked {
+            _ if !sys::is_regular(&status) => return None,
             Err(error) if error.errno == Errno::EWOULDBLOCK => sys::sleep_ms(1),
             Err(_) => return None,
             Ok(()) => {
                 let named = sys::fstatat(path, false).ok()?;
-                if sys::is_same_file(&named, &sys::fstat(&file).ok()?) {
-                    return Some(file);
+                if sys::is_same_file(&named, &status) {
+                    return Some((file, status));
                 }
             }
         }

@@ -89,9 +89,6 @@ impl Options {
     /// Opens the segment.
     #[inline(never)]
     pub fn open(&self, name: Name<'_>) -> Result<Segment, Error> {
-        /// Each further attempt means that another process has created or removed the name.
-        const MAX_ATTEMPTS: u32 = 100;
-
         let only_with_create = self.exclusive || self.reclaim;
         if self.mode & !0o777 != 0
             || (only_with_create && !self.create)
@@ -111,17 +108,10 @@ impl Options {
             Name::SysvId(id) => return self.attach(id, HugePages::None),
             Name::Anonymous => return self.create_anonymous(),
         };
-        for _ in 0..MAX_ATTEMPTS {
-            let opened = match name {
-                Shared::Key(key) => self.open_key(key),
-                Shared::Object(name) => self.open_object(name),
-            };
-            match opened {
-                Err(Error::RACED) => {}
-                opened => return opened,
-            }
-        }
-        Err(Call::Open.failed(Errno::EBUSY))
+        object::until_settled(|| match name {
+            Shared::Key(key) => self.open_key(key),
+            Shared::Object(name) => self.open_object(name),
+        })
     }
 
     fn open_key(&self, key: Key) -> Result<Segment, Error> {
@@ -215,7 +205,7 @@ impl Options {
         let segment = self.prepare(self.map(file, size, kind, HugePages::None)?)?;
         // The name comes last, when nothing else can fail.
         if let (Some(link), Memory::Object(file, _)) = (link, &segment.memory) {
-            link.publish(file, name)?;
+            link.publish(file)?;
         }
         Ok(segment)
     }

@@ -120,7 +120,8 @@ fn open_with(path: &CStr, flags: c_int, mode: u32) -> Result<Descriptor, Error> 
 
 /// The descriptor that a call has returned, moved to a number that no program uses as its standard
 /// input, output or error.
-fn above_stderr(call: Call, file: c_int) -> Result<Descriptor, Error> {
+#[inline(never)]
+pub(super) fn above_stderr(call: Call, file: c_int) -> Result<Descriptor, Error> {
     let file = Descriptor(call.not_negative(file)?);
     if file.0 > libc::STDERR_FILENO {
         return Ok(file);
@@ -175,11 +176,18 @@ pub fn linkat(file: &Descriptor, path: &CStr) -> Result<(), Error> {
     if linked.is_ok() || linked == Err(Call::Linkat.failed(Errno::EEXIST)) {
         return linked;
     }
-    let mut source = [0; 32];
+    let source = proc_self_fd(file);
+    link(source.as_ptr(), libc::AT_FDCWD, libc::AT_SYMLINK_FOLLOW)
+}
+
+/// A path that leads to an open file, with its NUL. It needs `/proc`.
+#[inline(never)]
+pub(super) fn proc_self_fd(file: &Descriptor) -> [c_char; 32] {
+    let mut path = [0; 32];
     let template = c"/proc/self/fd/%d".as_ptr();
     // SAFETY: the length is the buffer's, and `%d` takes an int.
-    unsafe { libc::snprintf(source.as_mut_ptr(), source.len(), template, file.0) };
-    link(source.as_ptr(), libc::AT_FDCWD, libc::AT_SYMLINK_FOLLOW)
+    unsafe { libc::snprintf(path.as_mut_ptr(), path.len(), template, file.0) };
+    path
 }
 
 /// Gives a file a second name; EEXIST if that is taken.
@@ -232,6 +240,15 @@ pub fn fchmod(file: &Descriptor, mode: u32) -> Result<(), Error> {
 pub fn fchown(file: &Descriptor, uid: u32, gid: u32) -> Result<(), Error> {
     // SAFETY: takes no pointer.
     Call::Fchown.checked(unsafe { libc::fchown(file.0, uid, gid) })
+}
+
+/// Whether the file has data at this offset, and no hole, which a read of a mapping would fill.
+pub fn has_data(file: &Descriptor, at: usize) -> bool {
+    let Ok(at) = libc::off_t::try_from(at) else {
+        return false;
+    };
+    // SAFETY: takes no pointer.
+    unsafe { libc::lseek(file.0, at, libc::SEEK_DATA) == at }
 }
 
 /// Sets an extended attribute, if the file system has them.

@@ -150,6 +150,49 @@ pub fn shmctl_stat_any(id: c_int) -> Result<libc::shmid_ds, Error> {
     }
 }
 
+/// The highest slot in use, and the pages that all segments have together.
+pub fn shmctl_info() -> Result<(c_int, u64), Error> {
+    const SHM_INFO: c_int = 14;
+
+    /// As in `shmctl(2)`.
+    #[repr(C)]
+    struct ShmInfo {
+        used_ids: c_int,
+        pages: libc::c_ulong,
+        resident: libc::c_ulong,
+        swapped: libc::c_ulong,
+        unused: [libc::c_ulong; 2],
+    }
+
+    let mut highest = -1;
+    let call = |info: *mut ShmInfo| {
+        // SAFETY: the buffer has the type that SHM_INFO fills.
+        highest = unsafe { libc::shmctl(0, SHM_INFO, info.cast()) };
+        highest
+    };
+    // SAFETY: as above.
+    let info = unsafe { Call::Shmctl.filled(call) }?;
+    Ok((highest, info.pages))
+}
+
+/// The id and the state of the segment in a slot. Without read permission too, where the kernel allows that.
+pub fn shmctl_stat_slot(slot: c_int) -> Result<(c_int, libc::shmid_ds), Error> {
+    const SHM_STAT: c_int = 13;
+
+    let stat = |command| {
+        let mut id = -1;
+        let call = |ds| {
+            // SAFETY: the buffer has the type that both commands fill.
+            id = unsafe { libc::shmctl(slot, command, ds) };
+            id
+        };
+        // SAFETY: as above.
+        let ds = unsafe { Call::Shmctl.filled(call) }?;
+        Ok((id, ds))
+    };
+    stat(SHM_STAT_ANY).or_else(|_: Error| stat(SHM_STAT))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

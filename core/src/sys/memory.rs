@@ -65,6 +65,26 @@ pub unsafe fn munmap(address: NonNull<c_void>, size: usize) -> Result<(), Error>
     Call::Munmap.checked(unsafe { libc::munmap(address.as_ptr(), size) })
 }
 
+/// Copies from a mapping of this process. EFAULT where a load would be a fault (SIGBUS), because another
+/// process has made the file smaller.
+pub fn copy_mapped(from: NonNull<c_void>, to: &mut [u8]) -> Result<(), Errno> {
+    let local = libc::iovec {
+        iov_base: to.as_mut_ptr().cast(),
+        iov_len: to.len(),
+    };
+    let mapped = libc::iovec {
+        iov_base: from.as_ptr(),
+        iov_len: to.len(),
+    };
+    // SAFETY: the kernel writes to the buffer alone, whose length is given, and checks the other address.
+    let copied = unsafe { libc::process_vm_readv(libc::getpid(), &local, 1, &mapped, 1, 0) };
+    match usize::try_from(copied) {
+        Ok(copied) if copied == to.len() => Ok(()),
+        Ok(_) => Err(Errno::from_raw(libc::EFAULT)),
+        Err(_) => Err(Errno::last()),
+    }
+}
+
 /// Advice that leaves the contents as they are, in this process.
 #[derive(Clone, Copy, PartialEq, Eq)]
 #[repr(i32)]

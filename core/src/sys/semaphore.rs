@@ -71,6 +71,48 @@ pub fn semctl_stat(id: c_int) -> Result<SemidDs, Error> {
     unsafe { Call::Semctl.filled(|ds: *mut SemidDs| libc::semctl(id, 0, libc::IPC_STAT, ds)) }
 }
 
+/// The highest slot in use.
+pub fn semctl_info() -> Result<c_int, Error> {
+    const SEM_INFO: c_int = 19;
+
+    let mut highest = -1;
+    let call = |info: *mut [c_int; 10]| {
+        // SAFETY: the buffer has the type that SEM_INFO fills.
+        highest = unsafe { libc::semctl(0, 0, SEM_INFO, info) };
+        highest
+    };
+    // SAFETY: as above.
+    unsafe { Call::Semctl.filled(call) }?;
+    Ok(highest)
+}
+
+/// The id and the state of the set in a slot. Without read permission too, where the kernel allows that.
+pub fn semctl_stat_slot(slot: c_int) -> Result<(c_int, SemidDs), Error> {
+    const SEM_STAT: c_int = 18;
+    const SEM_STAT_ANY: c_int = 20;
+
+    let stat = |command| {
+        let mut id = -1;
+        let call = |ds: *mut SemidDs| {
+            // SAFETY: the buffer has the type that both commands fill.
+            id = unsafe { libc::semctl(slot, 0, command, ds) };
+            id
+        };
+        // SAFETY: as above.
+        let ds = unsafe { Call::Semctl.filled(call) }?;
+        Ok((id, ds))
+    };
+    stat(SEM_STAT_ANY).or_else(|_: Error| stat(SEM_STAT))
+}
+
+/// Number of processes that wait until one semaphore of the set can be taken.
+pub fn semctl_getncnt(id: c_int, which: u16) -> Result<c_int, Error> {
+    const GETNCNT: c_int = 14;
+
+    // SAFETY: GETNCNT takes no further argument.
+    Call::Semctl.not_negative(unsafe { libc::semctl(id, c_int::from(which), GETNCNT) })
+}
+
 pub fn semctl_rmid(id: c_int) -> Result<(), Error> {
     // SAFETY: IPC_RMID takes no further argument.
     Call::Semctl.checked(unsafe { libc::semctl(id, 0, libc::IPC_RMID) })

@@ -17,6 +17,7 @@
 )]
 
 mod model;
+mod poll;
 mod ring;
 mod shared;
 mod wakeup;

@@ -54,6 +54,31 @@ pub struct Kernel {
     pub sleepers: Condvar,
     /// Sleeps end on their own only after a process has vanished.
     pub has_vanished: AtomicBool,
+    /// inotify(7): whether the descriptor of each process is readable.
+    pub readable: Mutex<[bool; 2]>,
+    pub pollers: Condvar,
+}
+
+impl Kernel {
+    /// `watch::poke`, and the event of a file's close.
+    pub fn poke(&self) {
+        *self.readable.lock().unwrap() = [true; 2];
+        self.pollers.notify_all();
+    }
+
+    /// poll(2), without a timeout: a lost poke is a deadlock.
+    pub fn poll(&self, descriptor: usize) {
+        let mut readable = self.readable.lock().unwrap();
+        while !readable[descriptor] {
+            readable = self.pollers.wait(readable).unwrap();
+        }
+    }
+
+    /// `Watch::drain`. Returns whether a process has vanished.
+    pub fn drain(&self, descriptor: usize) -> bool {
+        self.readable.lock().unwrap()[descriptor] = false;
+        self.has_vanished.load(Acquire)
+    }
 }
 
 impl Memory {
@@ -73,6 +98,8 @@ impl Memory {
                 futex: Mutex::new(()),
                 sleepers: Condvar::new(),
                 has_vanished: AtomicBool::new(false),
+                readable: Mutex::new([true; 2]),
+                pollers: Condvar::new(),
             },
             steps: AtomicU32::new(0),
         })
@@ -320,8 +347,8 @@ impl Word32 for Seen32 {
     fn load(&self, order: Ordering) -> u32 {
         self.operate(order, 0, |order| self.word().load(order))
     }
-    fn swap(&self, value: u32, order: Ordering) -> u32 {
-        self.operate(order, FENCED, |order| self.word().swap(value, order))
+    fn fetch_or(&self, bits: u32, order: Ordering) -> u32 {
+        self.operate(order, FENCED, |order| self.word().fetch_or(bits, order))
     }
     fn fetch_and(&self, bits: u32, order: Ordering) -> u32 {
         self.operate(order, 0, |order| self.word().fetch_and(bits, order))

@@ -71,7 +71,9 @@ impl Sharer {
     fn unlock(&mut self) {
         self.locked = false;
         lock::unlock(&self.lock);
-        wakeup::wake_next(&self.sleep_word, || ring::may_have_message(&self.process));
+        let more = |_| ring::may_have_message(&self.process);
+        let kernel = &self.process.memory.kernel;
+        wakeup::wake_next(&self.sleep_word, more, || kernel.poke());
     }
 
     /// Sleeps until it has received a message, has vanished, or `until` holds.
@@ -97,6 +99,30 @@ impl Sharer {
     }
 }
 
+impl Sharer {
+    /// Polls until it has received a message, same as `Poll::attempt`.
+    fn receive_polled(&mut self, lengths: &[u64], descriptor: usize) -> bool {
+        let memory = self.process.memory.clone();
+        loop {
+            memory.kernel.poll(descriptor);
+            if self.attempt(lengths).is_ok() {
+                return true;
+            }
+            let (result, _) = wakeup::arm(
+                self,
+                |sharer| &sharer.sleep_word,
+                || _ = memory.kernel.drain(descriptor),
+                |sharer| sharer.attempt(lengths),
+                |sharer| sharer.process.memory.kernel.poke(),
+                |sharer| always_fence(&sharer.process.memory),
+            );
+            if result.is_ok() {
+                return true;
+            }
+        }
+    }
+}
+
 const LENGTHS: [u64; 1] = [0];
 
 /// Sends this number of messages to the shared end.
@@ -108,27 +134,41 @@ fn send_to_sharers(memory: &Arc<Memory>, messages: u64, interrupted: bool) {
     for _ in 0..messages {
         process.send(&mut producer, &LENGTHS).unwrap();
         if wakeup::needs_wake(&sleep_word) {
-            wakeup::wake(&sleep_word, &mut unslept, || true);
+            wakeup::wake(&sleep_word, &mut unslept, || true, || memory.kernel.poke());
         }
     }
     fence(SeqCst);
     memory.kernel.answered.store(1000, Release);
 }
 
+/// How a receiver waits.
+#[derive(Clone, Copy)]
+enum Waits {
+    Asleep,
+    InPoll,
+}
+
 /// Two receivers share an end and each receives one message. No sleep has a timeout.
-fn check_sharers(word: u32) {
+fn check_sharers(word: u32, waits: [Waits; 2]) {
     let memory = Memory::new(64);
     memory.sleep.store(word, Relaxed);
     let has_barrier = word & FENCED == 0;
+    let receive = move |memory: &Arc<Memory>, index: usize| {
+        let mut sharer = Sharer::new(memory, index as u32 + 1, IMMORTAL, has_barrier);
+        match waits[index] {
+            Waits::Asleep => sharer.receive(&LENGTHS, |_| false),
+            Waits::InPoll => sharer.receive_polled(&LENGTHS, index),
+        }
+    };
     let sender = thread::spawn({
         let memory = memory.clone();
         move || send_to_sharers(&memory, 2, has_barrier)
     });
     let other = thread::spawn({
         let memory = memory.clone();
-        move || Sharer::new(&memory, 2, IMMORTAL, has_barrier).receive(&LENGTHS, |_| false)
+        move || receive(&memory, 1)
     });
-    let received = Sharer::new(&memory, 1, IMMORTAL, has_barrier).receive(&LENGTHS, |_| false);
+    let received = receive(&memory, 0);
     assert!(received && other.join().unwrap());
     sender.join().unwrap();
     assert_eq!(Process::new(&memory).consumer().received(), 2);
@@ -177,9 +217,24 @@ fn check_vanishing_sharer(life: u32) {
 
 #[test]
 fn no_wake_up_of_a_sharer_is_lost() {
-    explore(if all() { 2 } else { 1 }, || check_sharers(FENCED));
-    explore(1, || check_sharers(FENCED | SLEEPING));
-    explore(1, || check_sharers(0));
+    let asleep = [Waits::Asleep; 2];
+    explore(if all() { 2 } else { 1 }, move || {
+        check_sharers(FENCED, asleep)
+    });
+    explore(1, move || check_sharers(FENCED | SLEEPING, asleep));
+    explore(1, move || check_sharers(0, asleep));
+}
+
+#[test]
+fn no_poke_of_a_sharer_is_lost() {
+    let both = [Waits::Asleep, Waits::InPoll];
+    explore(1, move || check_sharers(FENCED, both));
+    if all() {
+        explore(2, move || check_sharers(FENCED, [Waits::InPoll; 2]));
+        explore(2, move || check_sharers(FENCED, both));
+        explore(1, move || check_sharers(0, [Waits::InPoll; 2]));
+        explore(1, move || check_sharers(0, both));
+    }
 }
 
 #[test]

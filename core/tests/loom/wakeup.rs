@@ -41,7 +41,7 @@ fn check_wakeup(word: u32, unslept: u32, no_barrier: NoBarrier, messages: u64) {
                 process.send(&mut producer, &LENGTHS).unwrap();
                 if wakeup::needs_wake(&sleep_word) {
                     let reaches = || memory.always_fenced.load(Relaxed) == 0;
-                    wakeup::wake(&sleep_word, &mut unslept, reaches);
+                    wakeup::wake(&sleep_word, &mut unslept, reaches, || ());
                 }
             }
             // It has left the processor: membarrier(2) no longer waits for it.

@@ -10,9 +10,16 @@ use crate::{LOCK, create};
 fn an_existing_semaphore_stays_as_it_is() {
     let key = SysvKey::new();
     let semaphore = create(&key, 7, Kind::Units);
-    assert_eq!(Semaphore::create(key.name(), LOCK), Ok(semaphore));
-    assert_eq!(Semaphore::open(key.name()), Ok(semaphore));
-    assert_eq!(Semaphore::open(Name::SysvId(semaphore.id())), Ok(semaphore));
+    let by_id = Name::SysvId(semaphore.id().unwrap());
+    for opened in [
+        Semaphore::create(key.name(), LOCK),
+        Semaphore::open(key.name()),
+        Semaphore::open(by_id),
+    ] {
+        let opened = opened.unwrap();
+        assert_eq!(opened.id(), semaphore.id());
+        assert_eq!(opened.kind(), Kind::Units);
+    }
     assert_eq!(semaphore.value(), Ok(7));
     let create = |new| errno(Semaphore::create(key.name(), new));
     let exclusive = New {
@@ -38,6 +45,14 @@ fn values_and_modes_have_a_range() {
         };
         Semaphore::create(key.name(), new)
     };
+    let reclaim = New {
+        reclaim: true,
+        ..LOCK
+    };
+    assert_eq!(
+        errno(Semaphore::create(key.name(), reclaim)),
+        Some(Errno::EINVAL)
+    );
     assert_eq!(errno(create(-1, 0o600)), Some(Errno::EINVAL));
     assert_eq!(errno(create(1, 0o1600)), Some(Errno::EINVAL));
     assert_eq!(errno(create(MAX_VALUE + 1, 0o600)), Some(Errno::ERANGE));
@@ -48,8 +63,8 @@ fn values_and_modes_have_a_range() {
 }
 
 #[test]
-fn only_sysv_names_have_semaphores() {
-    for name in ["posix:/x", "file:x", "anon:", "sysv:private"] {
+fn some_names_have_no_semaphore() {
+    for name in ["anon:", "sysv:private"] {
         let name = Name::parse(name.as_bytes()).unwrap();
         assert_eq!(errno(Semaphore::open(name)), Some(Errno::EINVAL));
         assert_eq!(errno(semaphore::remove(name)), Some(Errno::EINVAL));

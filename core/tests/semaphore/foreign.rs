@@ -59,7 +59,7 @@ fn own_count() -> usize {
     // SAFETY: all zeros are a valid value.
     let mut ds: libc::semid_ds = unsafe { std::mem::zeroed() };
     // SAFETY: the buffer is of the type that IPC_STAT fills.
-    let stat = unsafe { libc::semctl(semaphore.id(), 0, libc::IPC_STAT, &raw mut ds) };
+    let stat = unsafe { libc::semctl(semaphore.id().unwrap(), 0, libc::IPC_STAT, &raw mut ds) };
     assert_eq!(stat, 0);
     ds.sem_nsems as usize
 }

@@ -9,6 +9,9 @@
 
 mod creation;
 mod foreign;
+mod object;
+mod shared;
+mod shared_waits;
 #[path = "../support/mod.rs"]
 mod support;
 mod waits;
@@ -21,6 +24,7 @@ const LOCK: New = New {
     value: 1,
     mode: 0o600,
     exclusive: false,
+    reclaim: false,
     kind: Kind::Units,
 };
 

@@ -9,7 +9,7 @@ use crate::create;
 use crate::support::{Child, SLACK, SysvKey, again, errno, signal_storm, sleep_ms, timed};
 
 /// A child takes a unit and is killed.
-fn die_inside(semaphore: Semaphore) {
+pub fn die_inside(semaphore: &Semaphore) {
     let child = Child::start(|| {
         if semaphore.wait(-1).is_err() {
             return 1;
@@ -26,7 +26,7 @@ fn a_death_returns_the_units_of_the_process() {
     let key = SysvKey::new();
     let semaphore = create(&key, 1, Kind::Units);
     for _ in 0..100 {
-        die_inside(semaphore);
+        die_inside(&semaphore);
         semaphore.wait(200).unwrap();
         assert_eq!(semaphore.value(), Ok(0));
         semaphore.post().unwrap();
@@ -38,7 +38,7 @@ fn a_death_returns_the_units_of_the_process() {
 fn a_death_changes_no_events() {
     let key = SysvKey::new();
     let semaphore = create(&key, 1, Kind::Events);
-    die_inside(semaphore);
+    die_inside(&semaphore);
     assert_eq!(semaphore.value(), Ok(0));
     let child = Child::start(|| i32::from(semaphore.post().is_err()));
     assert_eq!(child.join(), 0);
@@ -62,7 +62,7 @@ fn a_wait_ends_in_time_also_under_signals() {
 
 /// Runs a signal handler once, this number of milliseconds from now; with SA_RESTART, which must change
 /// nothing.
-fn signal_in(ms: i64) {
+pub fn signal_in(ms: i64) {
     extern "C" fn nothing(_: i32) {}
     // SAFETY: the pointers are valid, and the handler does nothing.
     unsafe {
@@ -81,10 +81,11 @@ fn a_signal_handler_ends_an_interruptible_wait_alone() {
     let key = SysvKey::new();
     for kind in [Kind::Units, Kind::Events] {
         let semaphore = create(&key, 0, kind);
+        let interruptible = Semaphore::open(key.name()).unwrap().interruptible();
         for timeout_ms in [10_000, -1] {
             let child = Child::start(|| {
                 signal_in(100);
-                i32::from(errno(semaphore.interruptible().wait(timeout_ms)) != Some(Errno::EINTR))
+                i32::from(errno(interruptible.wait(timeout_ms)) != Some(Errno::EINTR))
             });
             assert_eq!(child.join(), 0, "{kind:?} {timeout_ms}");
         }
@@ -105,12 +106,12 @@ fn a_signal_handler_ends_an_interruptible_wait_alone() {
 fn an_interrupted_wait_takes_nothing() {
     const POSTS: usize = 3000;
     let key = SysvKey::new();
-    let semaphore = create(&key, 0, Kind::Events);
+    let semaphore = create(&key, 0, Kind::Events).interruptible();
     let child = Child::start(|| {
         signal_storm();
         let (mut taken, mut interrupted) = (0, 0);
         while taken < POSTS {
-            match errno(semaphore.interruptible().wait(10_000)) {
+            match errno(semaphore.wait(10_000)) {
                 None => taken += 1,
                 Some(Errno::EINTR) => interrupted += 1,
                 Some(_) => return 1,
@@ -154,7 +155,7 @@ fn a_removal_ends_a_wait() {
         assert_eq!(errno(result), Some(Errno::EIDRM));
     }
     assert_eq!(errno(semaphore.value()), Some(Errno::EIDRM));
-    let by_id = Name::SysvId(semaphore.id());
+    let by_id = Name::SysvId(semaphore.id().unwrap());
     assert_eq!(errno(Semaphore::open(by_id)), Some(Errno::EIDRM));
     assert_eq!(errno(semaphore::remove(by_id)), Some(Errno::EIDRM));
     assert_eq!(errno(Semaphore::open(key.name())), Some(Errno::ENOENT));

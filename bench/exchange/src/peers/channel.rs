@@ -9,7 +9,7 @@ use shmcomm::channel::{Channel, Options, Side as End};
 use shmcomm_bench::scratch::Scratch;
 use shmcomm_bench::{Result, compile, failed, library};
 
-use crate::peer::{Copies, Message, Peer, Side};
+use crate::peer::{Copies, Message, Peer, Side, wait_in_poll};
 
 // As include/shmcomm.h has them.
 const SHMC_CREATE: c_int = 1;
@@ -28,6 +28,7 @@ library! { Api {
     commit = c"shmc_commit"(*mut c_void, usize) -> c_int;
     peek = c"shmc_peek"(*mut c_void, &mut usize, c_int) -> *const c_void;
     release = c"shmc_release"(*mut c_void) -> c_int;
+    fd = c"shmc_channel_fd"(*mut c_void) -> c_int;
 } }
 
 /// A channel, and this process's end of it, whose messages are written and read in place.
@@ -98,6 +99,36 @@ impl<const SHARED: bool, const WORDS: usize> Peer<WORDS> for InPlace<SHARED> {
             0 => Ok(result),
             _ => failed("shmc_release"),
         }
+    }
+}
+
+/// The same; the receiver waits for its descriptor in poll(2).
+pub struct InPoll(InPlace<false>, c_int);
+
+impl<const WORDS: usize> Peer<WORDS> for InPoll {
+    fn new(scratch: &Scratch, ring: usize) -> Result<Self> {
+        InPlace::create(scratch, ring).map(|channel| Self(channel, -1))
+    }
+    fn open(&mut self, side: Side) -> Result<()> {
+        self.0.open_end(side)?;
+        self.1 = (self.0.api.fd)(self.0.end);
+        match self.1 {
+            -1 => failed("shmc_channel_fd"),
+            _ => Ok(()),
+        }
+    }
+    #[inline]
+    fn send(&mut self, write: impl FnOnce(&mut Message<WORDS>)) -> Result<()> {
+        self.0.send(write)
+    }
+    #[inline]
+    fn receive<T>(&mut self, read: impl FnOnce(&Message<WORDS>) -> T) -> Result<T> {
+        let mut length = 0;
+        // A message, or a failure that the receive below reports.
+        while (self.0.api.peek)(self.0.end, &mut length, 0).is_null() {
+            wait_in_poll(self.1)?;
+        }
+        self.0.receive(read)
     }
 }
 

@@ -20,19 +20,22 @@ type Ipc = ipc::Service;
 /// More slots make it no faster.
 const MAX_SLOTS: usize = 1024;
 
-/// Waits by polling, or by its events; where there is no room, by polling all the same.
-pub struct Service<const POLLS: bool, const WORDS: usize> {
+/// Waits by polling, or by its events, `IN_WAITSET` in a WaitSet; where there is no room, by polling all the same.
+pub struct Service<const POLLS: bool, const IN_WAITSET: bool, const WORDS: usize> {
     names: [String; 3],
     slots: usize,
     publisher: Option<Publisher<Ipc, Message<WORDS>, ()>>,
     subscriber: Option<Subscriber<Ipc, Message<WORDS>, ()>>,
     notifier: Option<Notifier<Ipc>>,
-    listener: Option<Listener<Ipc>>,
+    listener: Option<&'static Listener<Ipc>>,
+    wait_set: Option<&'static WaitSet<Ipc>>,
     /// Node and factories, without which other processes take the ports for those of a dead node.
     factories: Option<Box<dyn Any>>,
 }
 
-impl<const POLLS: bool, const WORDS: usize> Peer<WORDS> for Service<POLLS, WORDS> {
+impl<const POLLS: bool, const IN_WAITSET: bool, const WORDS: usize> Peer<WORDS>
+    for Service<POLLS, IN_WAITSET, WORDS>
+{
     fn new(scratch: &Scratch, ring: usize) -> Result<Self> {
         let directory = scratch.directory().join("iceoryx2").display().to_string();
         Ok(Self {
@@ -42,6 +45,7 @@ impl<const POLLS: bool, const WORDS: usize> Peer<WORDS> for Service<POLLS, WORDS
             subscriber: None,
             notifier: None,
             listener: None,
+            wait_set: None,
             factories: None,
         })
     }
@@ -66,7 +70,15 @@ impl<const POLLS: bool, const WORDS: usize> Peer<WORDS> for Service<POLLS, WORDS
         let events = node.service_builder(&name).event().open_or_create()?;
         if side == Side::Receiver {
             if !POLLS {
-                self.listener = Some(events.listener_builder().create()?);
+                // The set refers to the listener until the process exits.
+                let listener = &*Box::leak(Box::new(events.listener_builder().create()?));
+                self.listener = Some(listener);
+                if IN_WAITSET {
+                    let wait_set = WaitSetBuilder::new().create::<Ipc>()?;
+                    let wait_set = &*Box::leak(Box::new(wait_set));
+                    Box::leak(Box::new(wait_set.attach_notification(listener)?));
+                    self.wait_set = Some(wait_set);
+                }
             }
             self.subscriber = Some(messages.subscriber_builder().create()?);
             self.factories = Some(Box::new((messages, events, node)));
@@ -109,9 +121,15 @@ impl<const POLLS: bool, const WORDS: usize> Peer<WORDS> for Service<POLLS, WORDS
             if let Some(sample) = subscriber.receive()? {
                 return Ok(read(sample.payload()));
             }
-            match &self.listener {
-                Some(listener) => drop(listener.blocking_wait(|_| ())?),
-                None => spin_loop(),
+            match (self.listener, self.wait_set) {
+                (Some(listener), Some(wait_set)) => {
+                    wait_set.wait_and_process_once(|_| {
+                        let _ = listener.try_wait(|_| ());
+                        CallbackProgression::Continue
+                    })?;
+                }
+                (Some(listener), None) => drop(listener.blocking_wait(|_| ())?),
+                (None, _) => spin_loop(),
             }
         }
     }

@@ -9,7 +9,7 @@ use std::{fs, ptr, slice};
 use shmcomm_bench::scratch::Scratch;
 use shmcomm_bench::{Result, checked, failed};
 
-use crate::peer::Copies;
+use crate::peer::{Copies, wait_in_poll};
 
 /// A pipe, or a pair of sockets of this type.
 pub struct Files<const TYPE: c_int> {
@@ -67,6 +67,22 @@ fn buffer_size(socket: &File, option: c_int, size: usize) -> Result<()> {
         libc::setsockopt(socket.as_raw_fd(), libc::SOL_SOCKET, option, size, length)
     })
     .map(drop)
+}
+
+/// A pipe whose reader waits in poll(2).
+pub struct PipeInPoll(Pipe);
+
+impl Copies for PipeInPoll {
+    fn new(scratch: &Scratch, ring: usize, message: usize) -> Result<Self> {
+        Pipe::new(scratch, ring, message).map(Self)
+    }
+    fn send(&mut self, message: &[u64]) -> Result<()> {
+        self.0.send(message)
+    }
+    fn receive(&mut self, message: &mut [u64]) -> Result<()> {
+        wait_in_poll(self.0.reader.as_raw_fd())?;
+        self.0.receive(message)
+    }
 }
 
 /// A System V message queue.

@@ -63,12 +63,13 @@ const SOCKET: &str = "the kernel's buffer, 208 KiB";
 
 /// Names that derived rows refer to.
 pub const IN_PLACE: &str = "**shmcomm**, in place";
+pub const COPYING: &str = "**shmcomm**, copying";
 pub const PIPE: &str = "pipe";
 
 /// All of them, ours first.
 pub const SYSTEMS: &[System] = &[
     system!(IN_PLACE, RING, false, W => channel::InPlace<false>),
-    system!("**shmcomm**, copying", RING, false, W => Copied<channel::Copying, W>),
+    system!(COPYING, RING, false, W => Copied<channel::Copying, W>),
     system!("**shmcomm**, shared, in place", RING, false, W => channel::InPlace<true>),
     system!("**shmcomm**, in place, from Rust", RING, false, W => channel::Rust),
     system!(MEMCPY, RING, true, W => Copied<memory::Memcpy, W>),
@@ -78,12 +79,16 @@ pub const SYSTEMS: &[System] = &[
     system!("System V queue", "16 KiB", false, W => Copied<kernel::SystemV, W>),
     system!("POSIX queue", "1 or 8 MiB, or 10 messages", false, W => Copied<kernel::Posix, W>),
     system!("System V memory, semaphores", "1 message", false, W => memory::Textbook),
-    system!("iceoryx2, polling", ICEORYX, true, W => iceoryx2::Service<true, W>),
-    system!("iceoryx2, events", ICEORYX, false, W => iceoryx2::Service<false, W>),
-    system!("shmem-ipc, polling", RING, true, W => shmem_ipc::Ring<true, W>),
-    system!("shmem-ipc, eventfd", RING, false, W => shmem_ipc::Ring<false, W>),
+    system!("iceoryx2, polling", ICEORYX, true, W => iceoryx2::Service<true, false, W>),
+    system!("iceoryx2, events", ICEORYX, false, W => iceoryx2::Service<false, false, W>),
+    system!("shmem-ipc, polling", RING, true, W => shmem_ipc::Ring<true, false, W>),
+    system!("shmem-ipc, eventfd", RING, false, W => shmem_ipc::Ring<false, false, W>),
     system!("Boost message_queue", RING, false, W => Copied<boost::Queue, W>),
     system!("ZeroMQ PAIR", "1000 messages a side", false, W => Copied<zeromq::Pair, W>),
+    system!("**shmcomm**, asleep in poll", RING, false, W => channel::InPoll),
+    system!("pipe, asleep in poll", "64 KiB", false, W => Copied<kernel::PipeInPoll, W>),
+    system!("shmem-ipc, asleep in poll", RING, false, W => shmem_ipc::Ring<false, true, W>),
+    system!("iceoryx2, asleep in WaitSet", ICEORYX, false, W => iceoryx2::Service<false, true, W>),
 ];
 
 /// The least that a copying channel does; it is no peer.

@@ -2,22 +2,26 @@
 
 use std::fs::File;
 use std::hint::spin_loop;
+use std::io::Read;
+use std::os::fd::AsRawFd;
 
 use shmcomm_bench::Result;
 use shmcomm_bench::scratch::Scratch;
 use shmem_ipc::sharedring::{Receiver, Sender};
 
-use crate::peer::{Message, Peer, Side};
+use crate::peer::{Message, Peer, Side, wait_in_poll};
 
-/// Waits by polling, or by its event descriptors.
-pub struct Ring<const POLLS: bool, const WORDS: usize> {
+/// Waits by polling, or by its event descriptors; its receiver `IN_POLL` waits for them in poll(2).
+pub struct Ring<const POLLS: bool, const IN_POLL: bool, const WORDS: usize> {
     capacity: usize,
     files: [File; 3],
     sender: Option<Sender<Message<WORDS>>>,
     receiver: Option<Receiver<Message<WORDS>>>,
 }
 
-impl<const POLLS: bool, const WORDS: usize> Peer<WORDS> for Ring<POLLS, WORDS> {
+impl<const POLLS: bool, const IN_POLL: bool, const WORDS: usize> Peer<WORDS>
+    for Ring<POLLS, IN_POLL, WORDS>
+{
     fn new(_: &Scratch, ring: usize) -> Result<Self> {
         let capacity = ring / (8 * WORDS);
         let maker = Sender::<Message<WORDS>>::new(capacity)?;
@@ -94,7 +98,15 @@ impl<const POLLS: bool, const WORDS: usize> Peer<WORDS> for Ring<POLLS, WORDS> {
             }
             match result {
                 Some(result) => return Ok(result),
-                None => drop(receiver.block_until_readable()?),
+                None => {
+                    if IN_POLL {
+                        let mut signal = receiver.empty_signal();
+                        wait_in_poll(signal.as_raw_fd())?;
+                        signal.read_exact(&mut [0; 8])?;
+                    } else {
+                        receiver.block_until_readable()?;
+                    }
+                }
             }
         }
     }
