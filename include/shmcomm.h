@@ -10,7 +10,7 @@
 
 /*
  * Memory that processes of one machine share: segments of every kind that Linux
- * has, semaphores, a mutex, wait and wake, message channels.
+ * has, semaphores, a mutex, wait and wake, message channels, topics.
  *
  * A name chooses the kind of memory:
  *
@@ -23,7 +23,8 @@
  *   file:PATH      a mapped regular file
  *   anon:          anonymous memory, for this process and its children
  *
- * Segments take all of them, semaphores sysv:, channels posix: and file:.
+ * Segments take all of them, semaphores sysv:, channels and topics posix: and
+ * file:.
  *
  * Results: functions return 0, a number, or a pointer. On failure they return
  * -1 or NULL and set errno. A failed call leaves nothing behind.
@@ -36,16 +37,17 @@
  * nor prolongs it, unless SHMC_INTR is set.
  *
  * Threads: every function is thread-safe. Threads that use the same handle of a
- * channel must take turns, as must those that call shmc_segment_lock or
- * shmc_segment_unlock on the same segment handle. No thread may use a handle
+ * channel or a topic must take turns, as must those that call shmc_segment_lock
+ * or shmc_segment_unlock on the same segment handle. No thread may use a handle
  * that another one closes.
  *
  * Signals: every function is async-signal-safe, except those that open or close
- * something and those that take a channel handle.
+ * something and those that take a handle of a channel or a topic.
  *
  * fork(2): a child inherits the handles of segments and semaphores, and closes
  * its own; exec(2) detaches segments. It holds no semaphore unit and no mutex
- * of its parent. A channel handle belongs to the process that opened it.
+ * of its parent. A handle of a channel or a topic belongs to the process that
+ * opened it.
  *
  * Removal: only shmc_remove, shmc_sem_remove and SHMC_RECLAIM remove something.
  * Closing does not, nor does exit(3) or a child.
@@ -82,8 +84,8 @@ const char *shmc_version(void);
 /// With SHMC_CREATE: fail with EEXIST if there is one.
 #define SHMC_EXCL 0x2
 
-/// Semaphores and channels: a signal handler that runs in the waiting thread
-/// ends the wait with EINTR, with or without SA_RESTART.
+/// Semaphores, channels, topics: a signal handler that runs in the waiting
+/// thread ends the wait with EINTR, with or without SA_RESTART.
 ///
 /// A handler that runs before the wait begins does not end it. Neither does one
 /// that runs in the moment, every 80 ms, in which a waiter of a posix: or file:
@@ -584,10 +586,10 @@ int shmc_wake(const volatile void *word, int how_many);
 /* Channels                                                                 */
 /* ======================================================================== */
 
-/// shmc_channel_open: open the sending end.
+/// Open the sending end of a channel, or a topic for writing.
 #define SHMC_SEND 0x100
 
-/// shmc_channel_open: open the receiving end.
+/// Open the receiving end of a channel, or a topic for reading.
 #define SHMC_RECV 0x200
 
 /// shmc_channel_open: share this end with other processes or threads, up to 63
@@ -725,7 +727,8 @@ ssize_t shmc_recv(struct shmc_channel *channel,
 
 /// Reserves room for the next message, which the program writes in place and
 /// sends with shmc_commit. A message that is not committed is never sent.
-/// Reserving again discards the earlier reservation.
+/// Reserving again, even if that fails, discards the earlier reservation, and
+/// lets the other handles of a shared end proceed.
 ///
 /// len: bytes to reserve.
 /// timeout_ms: how long to wait for room.
@@ -816,6 +819,230 @@ int shmc_channel_stat(const struct shmc_channel *channel,
 ///
 /// Returns 0.
 int shmc_channel_close(struct shmc_channel *channel);
+
+/* ======================================================================== */
+/* Topics: one writer, any number of readers                                */
+/* ======================================================================== */
+
+/// shmc_topic_open with SHMC_RECV: start at the oldest message that is whole,
+/// not at the newest.
+#define SHMC_HISTORY 0x1000
+
+/// A topic, open for its writer or for a reader.
+typedef struct shmc_topic shmc_topic;
+
+/// The state of a topic, from shmc_topic_stat.
+typedef struct shmc_topic_info {
+    /// The longest message, in bytes.
+    uint64_t max_message;
+    /// Messages that the topic keeps.
+    uint64_t depth;
+    /// Messages written since the topic was created.
+    uint64_t written;
+    /// 1: a process holds the writer's end.
+    int writer_alive;
+    /// 0; room for later fields.
+    uint64_t reserved[4];
+} shmc_topic_info;
+
+/// Opens a topic: one process writes messages, any number of processes read
+/// them.
+///
+/// A topic keeps the last messages, each whole. The writer overwrites the
+/// oldest one and never waits, so a slow, stopped or dead reader does not
+/// matter to it. A reader knows how many messages it has lost. If the writer is
+/// killed, at any instruction, the next writer goes on at once.
+///
+/// name: a posix: or file: name.
+/// max_message: the longest message, in bytes. 0: that of the existing topic.
+/// depth: number of messages kept, rounded up to a power of two of at least 4.
+/// A message takes max_message plus 16, rounded up to 64.
+/// flags: SHMC_SEND (the writer, one handle at a time) or SHMC_RECV (a reader),
+/// with any of SHMC_CREATE, SHMC_EXCL; for a reader also SHMC_HISTORY,
+/// SHMC_INTR. Both sides may create the topic, in either order.
+/// mode: permission bits of a new topic. A reader needs read permission only. A
+/// process with write permission can damage the topic; one with read permission
+/// can lock out the next writer, never the present one.
+///
+/// A reader starts at the newest message, if there is one. It cannot write to
+/// the messages: that is SIGSEGV.
+///
+/// Returns the handle; on failure NULL with errno (and SIGXFSZ) as
+/// shmc_segment_open, and:
+///   EBUSY    another handle is open for writing. The end of a writer that died
+///            is free at once, or when a child it had just forked runs; the
+///            call waits 100 ms for that
+///   EINVAL   max_message or depth is larger than that of the existing topic,
+///            or max_message is 0 and there is none
+///   EBADMSG  the existing object is no topic of this version, comes from a
+///            system with smaller pages, or is damaged
+///   EMFILE   too many open files, or 256 channels, topics and descriptors of
+///            them in this process
+///   ENOLCK   no file locks left, or none on this file system
+///
+/// A child gets EPERM on an inherited handle; it may close the handle and open
+/// the topic itself.
+///
+/// Follows shm_open(3), mmap(2).
+struct shmc_topic *shmc_topic_open(const char *name,
+                                   size_t max_message,
+                                   unsigned int depth,
+                                   int flags,
+                                   mode_t mode);
+
+/// Writes a message: copies it into the topic, in place of the oldest one, and
+/// wakes the readers that sleep. Never waits.
+///
+/// msg, len: the message, from 0 bytes to the topic's longest.
+///
+/// Makes no system call while no reader sleeps and every process that may read
+/// the topic may write to it, by the mode at the open; otherwise one.
+///
+/// Returns 0: every reader sees the message, even if this process dies. On
+/// failure -1 with errno, and nothing is written:
+///   EMSGSIZE  the message is longer than the topic's longest
+///   EINVAL    topic is NULL or a reader's; msg is NULL and len is not 0
+///   EPERM     the handle was inherited across fork(2)
+int shmc_topic_write(struct shmc_topic *topic, const void *msg, size_t len);
+
+/// Begins the next message, which the program writes in place and publishes
+/// with shmc_topic_publish. The oldest message is lost from now on. Beginning
+/// again, or shmc_topic_write, discards what was begun.
+///
+/// Returns the address for the topic's longest message, aligned to 16; on
+/// failure NULL with errno:
+///   EINVAL  topic is NULL or a reader's
+///   EPERM   the handle was inherited across fork(2)
+void *shmc_topic_begin(struct shmc_topic *topic);
+
+/// Publishes the message that shmc_topic_begin has begun. Never waits. System
+/// calls: see shmc_topic_write.
+///
+/// len: the message's length in bytes, at most the topic's longest.
+///
+/// Returns 0: every reader sees the message, even if this process dies. On
+/// failure -1 with errno:
+///   EINVAL  topic is NULL or a reader's, nothing has begun, or len is larger
+///           than the topic's longest
+///   EPERM   the handle was inherited across fork(2)
+int shmc_topic_publish(struct shmc_topic *topic, size_t len);
+
+/// Reads the next message: copies it out of the topic.
+///
+/// buf, size: the buffer and its size in bytes.
+/// lost: NULL, or is set to the number of messages that were overwritten before
+/// this one and not yet reported to this handle. So read and lost messages are
+/// together all that were written. A reader that was overtaken goes on in the
+/// middle of the messages that are kept.
+/// timeout_ms: how long to wait for a message.
+///
+/// Makes no system call while there is a message. A reader without write
+/// permission is woken if the mode of the topic was such that a process could
+/// have that when the writer opened it; else it looks every 80 ms.
+///
+/// Returns the message's length in bytes, which may be 0; on failure -1 with
+/// errno:
+///   EAGAIN     there is no message, and timeout_ms is 0; or the writer
+///              overwrote each one while it was copied, 100 times
+///   ETIMEDOUT  there was no message in time
+///   EPIPE      there is no message, and the writer has closed the topic or
+///              died. A new writer makes it usable again. A handle that has met
+///              no writer yet waits for one
+///   EIDRM      there is no message and no writer, and the topic is removed
+///   EINTR      SHMC_INTR, and a signal handler ran during the wait
+///   EMSGSIZE   the message is longer than size; it stays the next one
+///   EBADMSG    the topic's memory is damaged
+///   EINVAL     topic is NULL or the writer's; buf is NULL and size is not 0
+///   EPERM      the handle was inherited across fork(2)
+///
+/// EPIPE and EIDRM come within 100 ms of their cause.
+ssize_t shmc_topic_read(struct shmc_topic *topic,
+                        void *buf,
+                        size_t size,
+                        uint64_t *lost,
+                        int timeout_ms);
+
+/// Copies the newest message out of the topic, at once. shmc_topic_read goes on
+/// where it was. The message is no older than one whose shmc_topic_write or
+/// shmc_topic_publish had returned before the call.
+///
+/// buf, size: the buffer and its size in bytes.
+/// number: NULL, or is set to the number of the message, counted from 1 since
+/// the topic was created.
+///
+/// Returns the message's length in bytes, which may be 0; on failure -1 with
+/// errno:
+///   EAGAIN    nothing has been written yet; or the writer overwrote each
+///             message while it was copied, 100 times
+///   EMSGSIZE  the message is longer than size
+///   EBADMSG   the topic's memory is damaged
+///   EINVAL    topic is NULL or the writer's; buf is NULL and size is not 0
+///   EPERM     the handle was inherited across fork(2)
+ssize_t shmc_topic_latest(struct shmc_topic *topic,
+                          void *buf,
+                          size_t size,
+                          uint64_t *number);
+
+/// Finds the next message, which the program reads in place. The writer may
+/// overwrite the message meanwhile: rely on what was read only after
+/// shmc_topic_release has returned 0. Peeking again finds the same message, or
+/// a later one if it was overwritten.
+///
+/// len: is set to the message's length in bytes.
+/// lost, timeout_ms: as for shmc_topic_read.
+///
+/// Returns the message's address, aligned to 16; on failure NULL with errno as
+/// shmc_topic_read.
+const void *shmc_topic_peek(struct shmc_topic *topic,
+                            size_t *len,
+                            uint64_t *lost,
+                            int timeout_ms);
+
+/// Ends the reading of the message that shmc_topic_peek returned. Never waits.
+///
+/// Returns 0: the message was whole until now. On failure -1 with errno:
+///   ESTALE  the writer overwrote the message, or began to: discard all that
+///           was read from it. It counts as lost
+///   EINVAL  topic is NULL or the writer's, or no message has been peeked at
+///   EPERM   the handle was inherited across fork(2)
+int shmc_topic_release(struct shmc_topic *topic);
+
+/// Returns a descriptor for poll(2), epoll(7) and select(2), with which an
+/// event loop waits for messages beside its other files.
+///
+/// The descriptor is readable (POLLIN) while there may be a message, or the
+/// writer has closed or died. It stays readable until shmc_topic_read or
+/// shmc_topic_peek with timeout_ms 0 fails with EAGAIN, or reports EPIPE or
+/// EIDRM, which it does once per loss. So a loop may make one such call after
+/// each event, or several; an edge-triggered loop must go on until EAGAIN. The
+/// descriptor is readable at first, and at times for no reason.
+///
+/// Each call returns the same descriptor. The topic owns and closes it: do not
+/// read or close it. A child of fork(2) does not inherit it.
+///
+/// For a tenth of a second after some process has closed the topic, EAGAIN may
+/// take a millisecond.
+///
+/// Returns the descriptor, at least 3; on failure -1 with errno as
+/// shmc_channel_fd, and:
+///   EACCES  the handle may only read the topic, so it cannot ask the writer to
+///           make a descriptor readable
+///   EINVAL  topic is NULL or the writer's
+int shmc_topic_fd(struct shmc_topic *topic);
+
+/// Reads the topic's present state into info, with one system call at most.
+///
+/// Returns 0; on failure -1 with errno:
+///   EINVAL  topic or info is NULL
+///   EPERM   the handle was inherited across fork(2)
+int shmc_topic_stat(const struct shmc_topic *topic,
+                    struct shmc_topic_info *info);
+
+/// Closes the topic. Messages stay, for later readers too. A reader notices
+/// that the writer has closed when it would wait.
+///
+/// Returns 0.
+int shmc_topic_close(struct shmc_topic *topic);
 
 #ifdef __cplusplus
 }

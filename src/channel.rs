@@ -12,9 +12,9 @@ use shmcomm_core::channel::{Channel, Options, Side};
 use crate::open::{SHMC_CREATE, SHMC_EXCL, SHMC_INTR, parse};
 use crate::{errno, heap};
 
-/// shmc_channel_open: open the sending end.
+/// Open the sending end of a channel, or a topic for writing.
 pub const SHMC_SEND: c_int = 0x100;
-/// shmc_channel_open: open the receiving end.
+/// Open the receiving end of a channel, or a topic for reading.
 pub const SHMC_RECV: c_int = 0x200;
 /// shmc_channel_open: share this end with other processes or threads, up to 63
 /// handles, all opened with this flag.
@@ -25,7 +25,7 @@ pub const SHMC_RECV: c_int = 0x200;
 pub const SHMC_SHARED: c_int = 0x400;
 
 /// No memory is larger.
-const MAX_BYTES: usize = isize::MAX as usize;
+pub(crate) const MAX_BYTES: usize = isize::MAX as usize;
 
 /// One end of a channel.
 pub struct shmc_channel(Channel);
@@ -216,7 +216,8 @@ pub unsafe extern "C" fn shmc_recv(
 
 /// Reserves room for the next message, which the program writes in place and
 /// sends with shmc_commit. A message that is not committed is never sent.
-/// Reserving again discards the earlier reservation.
+/// Reserving again, even if that fails, discards the earlier reservation, and
+/// lets the other handles of a shared end proceed.
 ///
 /// len: bytes to reserve.
 /// timeout_ms: how long to wait for room.

@@ -20,6 +20,8 @@ mod segment;
 #[cfg(feature = "shmcomm")]
 mod sync;
 #[cfg(feature = "shmcomm")]
+mod topic;
+#[cfg(feature = "shmcomm")]
 mod version;
 
 use core::panic::PanicInfo;

@@ -8,8 +8,8 @@ use shmcomm_core::{Error, Name};
 pub const SHMC_CREATE: c_int = 0x1;
 /// With SHMC_CREATE: fail with EEXIST if there is one.
 pub const SHMC_EXCL: c_int = 0x2;
-/// Semaphores and channels: a signal handler that runs in the waiting thread
-/// ends the wait with EINTR, with or without SA_RESTART.
+/// Semaphores, channels, topics: a signal handler that runs in the waiting
+/// thread ends the wait with EINTR, with or without SA_RESTART.
 ///
 /// A handler that runs before the wait begins does not end it. Neither does one
 /// that runs in the moment, every 80 ms, in which a waiter of a posix: or file:

@@ -34,6 +34,7 @@ mod examples {
     mod run;
     mod segments;
     mod sync;
+    mod topics;
     mod tour;
 }
 
@@ -70,4 +71,8 @@ mod sync {
     mod survival_open;
     mod survival_polled;
     mod survivors;
+    mod topics;
+    mod topics_accounted;
+    mod topics_polled;
+    mod topics_survival;
 }

@@ -1,4 +1,4 @@
-//! A process that overwrites a channel's memory harms only the messages. The library touches no
+//! A process that overwrites the memory of a channel or a topic harms only the messages. The library touches no
 //! byte outside the mapping (guard pages), no call outlasts its timeout, and each errno is
 //! documented.
 
@@ -10,13 +10,13 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use support::{Link, ObjectName, Sandbox};
 
-fn program(sandbox: &Sandbox, link: Link<'_>) -> PathBuf {
+fn program(sandbox: &Sandbox, source: &str, link: Link<'_>) -> PathBuf {
     support::build(
         support::cc()
             .args(["-std=gnu11", "-O1", "-g", "-Wall", "-Wextra", "-Werror"])
-            .arg(support::source("hostile.c")),
+            .arg(support::source(source)),
         link,
-        &sandbox.join("hostile"),
+        &sandbox.join(source.trim_end_matches(".c")),
     )
 }
 
@@ -49,11 +49,18 @@ fn withstand(command: impl Fn() -> Command, patience_ms: &str, mode: &[&str]) {
 fn a_hostile_peer_harms_nothing_but_its_messages() {
     for link in [Link::Static, Link::Shared] {
         let sandbox = Sandbox::new();
-        let program = program(&sandbox, link);
+        let program = program(&sandbox, "hostile.c", link);
         for mode in [&[][..], &["s"]] {
             withstand(|| sandbox.command(&program), "50", mode);
         }
     }
+}
+
+#[test]
+fn a_hostile_process_harms_nothing_but_a_topics_messages() {
+    let sandbox = Sandbox::new();
+    let program = program(&sandbox, "hostile-topic.c", Link::Static);
+    withstand(|| sandbox.command(&program), "50", &[]);
 }
 
 #[test]
@@ -62,8 +69,12 @@ fn valgrind_sees_no_harm_either() {
         return;
     }
     let sandbox = Sandbox::new();
-    let program = program(&sandbox, Link::Static);
-    for mode in [&[][..], &["s"]] {
+    for (source, mode) in [
+        ("hostile.c", &[][..]),
+        ("hostile.c", &["s"]),
+        ("hostile-topic.c", &[]),
+    ] {
+        let program = program(&sandbox, source, Link::Static);
         // Under valgrind the duration of a call means nothing.
         let command = || {
             let mut command = sandbox.command("valgrind");

@@ -6,6 +6,7 @@ mod support;
 mod latency {
     mod polled;
     mod sharers;
+    mod topics;
     mod waiting;
     mod wakeups;
 }

@@ -11,6 +11,7 @@ pub mod process;
 pub mod scratch;
 pub mod shared;
 pub mod table;
+mod topics;
 
 use std::process::{Command, ExitCode, Output};
 use std::time::Duration;
@@ -28,10 +29,11 @@ pub type Result<T> = result::Result<T, Error>;
 pub type Section = (&'static str, fn(&Run) -> Result<()>);
 
 /// The sections that need no peer.
-pub const SECTIONS: [Section; 3] = [
+pub const SECTIONS: [Section; 4] = [
     ("layer1", layer1::measure),
     ("layer2", layer2::measure),
     ("locks", locks::measure),
+    ("topics", topics::measure),
 ];
 
 /// One run of a benchmark: its settings, and what its sections share.

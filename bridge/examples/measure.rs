@@ -20,7 +20,7 @@ use zenoh::Wait;
 use zenoh::qos::CongestionControl;
 
 const SIZES: [usize; 3] = [64, 1024, 16 << 10];
-const ROUNDS: usize = 5;
+const ROUNDS: usize = 3;
 const TRIPS: usize = 1000;
 const CAPACITY: usize = 8 << 20;
 
@@ -137,9 +137,14 @@ fn tcp(size: usize) -> [f64; 2] {
 }
 
 fn config(what: &str, endpoint: &str) -> zenoh::Config {
+    let other = if what == "listen" {
+        "connect"
+    } else {
+        "listen"
+    };
     let text = format!(
         "{{ mode: 'peer', scouting: {{ multicast: {{ enabled: false }}, gossip: {{ enabled: false }} }}, \
-         listen: {{ endpoints: [] }}, {what}: {{ endpoints: ['{endpoint}'] }} }}"
+         {other}: {{ endpoints: [] }}, {what}: {{ endpoints: ['{endpoint}'] }} }}"
     );
     zenoh::Config::from_json5(&text).unwrap()
 }

@@ -4,7 +4,7 @@
 //! Messages are records of a [ring]. The kernel's file locks say which process sends and which
 //! receives. While both sides are busy, neither makes a system call.
 
-mod endpoint;
+pub(crate) mod endpoint;
 mod head_start;
 #[doc(hidden)]
 pub mod lock;
@@ -17,7 +17,7 @@ pub mod read_ahead;
 #[doc(hidden)]
 pub mod ring;
 mod ring_end;
-mod wait;
+pub(crate) mod wait;
 #[doc(hidden)]
 pub mod wakeup;
 #[doc(hidden)]

@@ -28,7 +28,7 @@ impl Errno {
     pub const EINVAL: Self = Self(libc::EINVAL);
     /// A path has too many symbolic links.
     pub const ELOOP: Self = Self(libc::ELOOP);
-    /// A message is larger than the channel can hold, or than the buffer.
+    /// A message is larger than the channel or the topic can hold, or than the buffer.
     pub const EMSGSIZE: Self = Self(libc::EMSGSIZE);
     /// A path is too long.
     pub const ENAMETOOLONG: Self = Self(libc::ENAMETOOLONG);
@@ -56,6 +56,10 @@ impl Errno {
     pub const EPERM: Self = Self(libc::EPERM);
     /// A value would leave its range.
     pub const ERANGE: Self = Self(libc::ERANGE);
+    /// The message was overwritten while it was read.
+    pub const ESTALE: Self = Self(libc::ESTALE);
+    /// The file system is mounted for reading only.
+    pub const EROFS: Self = Self(libc::EROFS);
     /// No such process.
     pub const ESRCH: Self = Self(libc::ESRCH);
     /// The timeout has passed.
@@ -114,6 +118,8 @@ calls! {
     Mutex = c"mutex",
     /// No system call: a channel determines the error from what is in it.
     Channel = c"channel",
+    /// No system call: a topic determines the error from what is in it.
+    Topic = c"topic",
     /// No system call: a semaphore determines the error from its object.
     Semaphore = c"semaphore",
     /// `open(2)`
@@ -142,6 +148,8 @@ calls! {
     Mmap = c"mmap",
     /// `munmap(2)`
     Munmap = c"munmap",
+    /// `mprotect(2)`
+    Mprotect = c"mprotect",
     /// `madvise(2)`
     Madvise = c"madvise",
     /// `mlock(2)`

@@ -94,6 +94,7 @@ mod stale;
 mod sys;
 mod sysv;
 mod text;
+pub mod topic;
 mod watch;
 
 pub use channel::{Channel, Side};
@@ -102,3 +103,4 @@ pub use mutex::Mutex;
 pub use name::Name;
 pub use segment::Segment;
 pub use semaphore::Semaphore;
+pub use topic::Topic;

@@ -45,6 +45,17 @@ pub const EXPORTS: &[&str] = &[
     "shmc_sem_value",
     "shmc_sem_wait",
     "shmc_send",
+    "shmc_topic_begin",
+    "shmc_topic_close",
+    "shmc_topic_fd",
+    "shmc_topic_latest",
+    "shmc_topic_open",
+    "shmc_topic_peek",
+    "shmc_topic_publish",
+    "shmc_topic_read",
+    "shmc_topic_release",
+    "shmc_topic_stat",
+    "shmc_topic_write",
     "shmc_version",
     "shmc_wait",
     "shmc_wake",
@@ -130,7 +141,7 @@ fn it_has_no_constructor_no_thread_and_no_exit_handler() {
 }
 
 /// The size of the whole file, ELF headers included.
-const MAX_BYTES: u64 = 80 * 1024;
+const MAX_BYTES: u64 = 84 * 1024;
 
 #[test]
 fn its_size_is_within_the_limit() {

@@ -38,6 +38,7 @@ const INTERPOSED: &[&str] = &[
     "memfd_create",
     "mlock",
     "mmap",
+    "mprotect",
     "msync",
     "munlock",
     "munmap",
@@ -99,7 +100,12 @@ fn program() -> PathBuf {
         for source in ["faults", "fault-calls", "fault-state"] {
             cc.arg(support::source(&format!("{source}.c")));
         }
-        for source in ["fault-segments", "fault-sync", "fault-channels"] {
+        for source in [
+            "fault-segments",
+            "fault-sync",
+            "fault-channels",
+            "fault-topics",
+        ] {
             cc.arg(support::source(&format!("{source}.c")));
         }
         let wrap = INTERPOSED.iter().map(|name| format!("-Wl,--wrap={name}"));
@@ -227,6 +233,11 @@ fn channels_survive_every_fault() {
 }
 
 #[test]
+fn topics_survive_every_fault() {
+    fail_the_calls_of("topics", 11);
+}
+
+#[test]
 fn the_five_functions_survive_every_fault() {
     fail_the_calls_of("comm", 7);
 }
@@ -256,5 +267,6 @@ fn the_header_names_errnos_for_each_function_that_can_fail() {
     assert!(errnos["shmc_segment_unlock"].contains("ENOMEM"));
     assert!(errnos["shmc_channel_open"].contains("EBADMSG"));
     assert!(errnos["shmc_channel_open"].contains("ENOSPC"));
+    assert!(errnos["shmc_topic_peek"].contains("EIDRM"));
     assert!(errnos["shmc_segment_close"].is_empty());
 }

@@ -206,6 +206,8 @@ int __wrap_madvise(void *address, size_t size, int advice)
     return result;
 }
 
+WRAP(int, mprotect, (void *address, size_t size, int protection), (address, size, protection), -1,
+     EACCES, EAGAIN, ENOMEM)
 WRAP(int, mlock, (const void *address, size_t size), (address, size), -1, EAGAIN, ENOMEM, EPERM)
 WRAP(int, munlock, (const void *address, size_t size), (address, size), -1, ENOMEM, EPERM)
 WRAP(int, msync, (void *address, size_t size, int flags), (address, size, flags), -1, EDQUOT, EIO,

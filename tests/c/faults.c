@@ -361,7 +361,8 @@ int main(int argc, char **argv)
     snprintf(names.file, sizeof names.file, "file:%s/file", argv[1]);
     !strcmp(argv[3], "segments") ? add_segments(&names)
         : !strcmp(argv[3], "semaphores") ? add_semaphores(&names)
-        : !strcmp(argv[3], "channels") ? add_channels(&names) : add_comm(&names);
+        : !strcmp(argv[3], "channels") ? add_channels(&names)
+        : !strcmp(argv[3], "topics") ? add_topics(&names) : add_comm(&names);
     for (int i = 0; i < scenario_count; i++) {
         fault = (struct fault){0};
         if (run(&scenarios[i]) && !scenarios[i].once)

@@ -94,6 +94,7 @@ struct names {
 void add_segments(const struct names *names);
 void add_semaphores(const struct names *names);
 void add_channels(const struct names *names);
+void add_topics(const struct names *names);
 void add_comm(const struct names *names);
 
 /* fault-state.c: the present state, as sorted lines. */

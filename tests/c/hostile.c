@@ -19,89 +19,12 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "hostile.h"
 #include "shmcomm.h"
 
 #define CAPACITY 8192
 #define HEADER 4096
-#define GUARD (1 << 20)
 #define ENDS 4
-
-/* mmap(2) for the library. A reservation without access gets inaccessible pages on both sides. */
-static struct { char *start; size_t length; } mapped[8];
-
-void *mmap(void *address, size_t length, int protection, int flags, int file, off_t offset)
-{
-    int guarded = !address && protection == PROT_NONE && (flags & MAP_NORESERVE);
-    size_t extra = guarded ? GUARD : 0;
-    long got = syscall(SYS_mmap, address, length + 2 * extra, protection, flags, file, offset);
-    if (got == -1 || !guarded)
-        return (void *)got;
-    for (int i = 0; i < 8; i++)
-        if (!mapped[i].start) {
-            mapped[i].start = (char *)got + GUARD;
-            mapped[i].length = length;
-            return mapped[i].start;
-        }
-    abort();
-}
-
-int munmap(void *address, size_t length)
-{
-    for (int i = 0; i < 8; i++)
-        if (mapped[i].start == address) {
-            if (mapped[i].length != length)
-                abort();
-            mapped[i].start = NULL;
-            return (int)syscall(SYS_munmap, (char *)address - GUARD, length + 2 * GUARD);
-        }
-    return (int)syscall(SYS_munmap, address, length);
-}
-
-static int is_mapped(const char *start, size_t length)
-{
-    for (int i = 0; i < 8; i++)
-        if (mapped[i].start && start >= mapped[i].start && length <= mapped[i].length &&
-            start + length <= mapped[i].start + mapped[i].length)
-            return 1;
-    return 0;
-}
-
-static uint64_t state;
-
-static uint64_t random64(void)
-{
-    state += 0x9e3779b97f4a7c15;
-    uint64_t bits = state;
-    bits = (bits ^ (bits >> 30)) * 0xbf58476d1ce4e5b9;
-    bits = (bits ^ (bits >> 27)) * 0x94d049bb133111eb;
-    return bits ^ (bits >> 31);
-}
-
-/* Milliseconds, without those in which other processes had the processor, so a busy machine
- * spoils no measurement. */
-static double now_ms(void)
-{
-    static int statistics = -2;
-    struct timespec time;
-    char text[64] = "";
-    unsigned long long waited = 0;
-
-    if (statistics == -2)
-        statistics = open("/proc/self/schedstat", O_RDONLY | O_CLOEXEC);
-    if (statistics >= 0 && pread(statistics, text, sizeof text - 1, 0) > 0)
-        sscanf(text, "%*u %llu", &waited);
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    return time.tv_sec * 1e3 + time.tv_nsec / 1e6 - waited / 1e6;
-}
-
-static double patience;
-static long slow;
-
-static void fail(const char *what, long value)
-{
-    fprintf(stderr, "%s: %ld, errno %d\n", what, value, errno);
-    exit(1);
-}
 
 /* The offsets of the header's words: see `at` in channel/memory.rs. */
 #define SENDER_LOCK 320
@@ -157,27 +80,6 @@ static void attack(const char *path)
 }
 
 static char buffer[2 * CAPACITY];
-static long calls, successes;
-
-/* Returns whether a call succeeded. Its errno must be documented for damage or for waiting. */
-static int check(const char *what, int succeeded, double started, int timeout)
-{
-    int errnum = errno;
-    double took = now_ms() - started;
-    calls++;
-    if (took > timeout + patience) {
-        fprintf(stderr, "%s: %.0f ms, timeout %d\n", what, took, timeout);
-        slow++;
-    }
-    if (succeeded) {
-        successes++;
-        return 1;
-    }
-    if (errnum != EAGAIN && errnum != ETIMEDOUT && errnum != EPIPE && errnum != EBADMSG &&
-        errnum != EMSGSIZE)
-        fail(what, errnum);
-    return 0;
-}
 
 static void use(struct shmc_channel *channel, int sends)
 {

@@ -7,9 +7,11 @@
  *       commit, close, release
  *              a sharer of that end sleeps until the other one has called this
  *       unlock one sleeps until the other has unlocked the mutex
+ *       read   a reader sleeps until its topic has a message
  * FLAGS: h     the ends are shared
  *        b     many messages come before each that is measured
  *        S R   the sender, the receiver has no membarrier(2)
+ *        o     the reader is another user, who may only read
  *        -     none of these
  */
 #define _GNU_SOURCE
@@ -34,6 +36,7 @@
 #define MAX_MESSAGE (CAPACITY - 16)
 #define MAX_ROUNDS 1000
 #define BURST 600
+#define NOBODY 65534
 #define PATIENCE 20000
 /* Shorter than the 50 or 80 ms after which a sleeper looks on its own. */
 #define PAUSE_US 25000
@@ -294,6 +297,55 @@ static void locker(void)
     }
 }
 
+static void read_number(shmc_topic *topic, int expected)
+{
+    int number;
+
+    CHECK(shmc_topic_read(topic, &number, sizeof number, NULL, PATIENCE) == sizeof number
+          && number == expected);
+}
+
+static void waiting_reader(void)
+{
+    shmc_topic *topic;
+
+    listen_to(to_sleeper);
+    if (strchr(flags, 'R') != NULL)
+        deny_membarrier();
+    if (strchr(flags, 'o') != NULL)
+        CHECK(setgid(NOBODY) == 0 && setuid(NOBODY) == 0);
+    topic = shmc_topic_open(name, 0, 0, SHMC_RECV, 0);
+    CHECK(topic != NULL);
+    tell(to_waker);
+    for (int round = 0; round < rounds; round++) {
+        for (int i = 0; i < burst(); i++)
+            read_number(topic, i);
+        read_number(topic, round);
+        record(round);
+    }
+    CHECK(shmc_topic_close(topic) == 0);
+}
+
+static void late_writer(void)
+{
+    int mode = strchr(flags, 'o') != NULL ? 0644 : 0600;
+    shmc_topic *topic;
+
+    if (strchr(flags, 'S') != NULL)
+        deny_membarrier();
+    topic = shmc_topic_open(name, sizeof(int), 2 * BURST, SHMC_CREATE | SHMC_SEND, mode);
+    CHECK(topic != NULL);
+    tell(to_sleeper);
+    listen_to(to_waker);
+    for (int round = 0; round < rounds; round++) {
+        for (int i = 0; i < burst(); i++)
+            CHECK(shmc_topic_write(topic, &i, sizeof i) == 0);
+        pause_and_stamp();
+        CHECK(shmc_topic_write(topic, &round, sizeof round) == 0);
+    }
+    CHECK(shmc_topic_close(topic) == 0);
+}
+
 static const struct test {
     const char *what;
     void (*sleeper)(void), (*waker)(void);
@@ -304,6 +356,7 @@ static const struct test {
     { "close", sharing_sender, closing_sharer },
     { "release", sharing_receiver, releasing_sharer },
     { "unlock", locker, unlocker },
+    { "read", waiting_reader, late_writer },
 };
 
 static int ascending(const void *a, const void *b)

@@ -80,7 +80,7 @@ fn make_tour_runs_to_its_end() {
     let (status, output) = Run::of(tour.make_with_segment("tour")).finish();
     assert!(status.success(), "{status}\n{output}");
     let headings = output.lines().filter(|line| line.starts_with("== "));
-    assert_eq!(headings.count(), 11, "{output}");
+    assert_eq!(headings.count(), 12, "{output}");
     for last in [
         "server: removed segment ",
         "private: removed segment ",
@@ -93,6 +93,8 @@ fn make_tour_runs_to_its_end() {
         "client: the server has \"AAAAA\"",
         "server: the client is gone; here is another one",
         "loop: the sender has exited",
+        "reader: missed ",
+        "reader: the writer has exited",
     ] {
         let says = output.lines().any(|line| line.starts_with(last));
         assert!(says, "no \"{last}\" in\n{output}");

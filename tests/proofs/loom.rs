@@ -8,7 +8,7 @@ use crate::support;
 
 #[test]
 fn the_ring_and_the_wakeup_hold_in_all_interleavings() {
-    explore("loom", 16);
+    explore("loom", 20);
 }
 
 #[test]

@@ -1,8 +1,8 @@
-//! The driver of `channel.c`, and processes of it that pause.
+//! The drivers of `channel.c` and `topic.c`, and processes of them that pause.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::ops::Deref;
-use std::process::{ChildStdout, Stdio};
+use std::process::{ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use super::driver::Driver;
@@ -23,8 +23,23 @@ impl ChannelDriver {
         Self(Driver::build("channel.c", Link::Static))
     }
 
+    /// The driver of topics.
+    pub fn of_topics() -> Self {
+        Self(Driver::build("topic.c", Link::Static))
+    }
+
     pub fn names(&self) -> [String; 2] {
         [self.posix(), self.file()]
+    }
+
+    /// A process with these arguments, in which NAME stands for the object's name.
+    pub fn process(&self, words: &str) -> Command {
+        let words = words.replace("NAME", &self.posix());
+        self.command(&words.split(' ').collect::<Vec<_>>())
+    }
+
+    pub fn output(&self, words: &str) -> String {
+        super::stdout(&super::run(&mut self.process(words)))
     }
 
     /// Starts a process and waits until it reaches `pause`.

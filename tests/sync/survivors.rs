@@ -1,22 +1,11 @@
 //! Processes that use a channel after another one was killed.
 
-use std::process::Command;
 use std::time::Duration;
 
 use crate::support;
 use crate::support::channel::ChannelDriver;
 
 impl ChannelDriver {
-    /// A process with these arguments, in which NAME stands for the object's name.
-    pub fn process(&self, words: &str) -> Command {
-        let words = words.replace("NAME", &self.posix());
-        self.command(&words.split(' ').collect::<Vec<_>>())
-    }
-
-    pub fn output(&self, words: &str) -> String {
-        support::stdout(&support::run(&mut self.process(words)))
-    }
-
     pub fn remove(&self) {
         assert_eq!(self.output("remove NAME"), "remove: ok\n");
         assert!(!self.object.path().exists());

@@ -55,7 +55,7 @@ pub struct Endpoint {
     file: Registered,
     side: Side,
     slot: u32,
-    /// The process that holds this end alone; no process if the end is shared.
+    /// The process whose handle this is; no process if it has a slot of a shared end.
     owner: Process,
     /// How often the other end had been opened when this one was.
     peers_before: u32,
@@ -103,10 +103,19 @@ impl Endpoint {
             }
         };
         last_holder.store(sys::getpid() as u32, Relaxed);
+        Ok(Self::new(file, side, slot, peer_opens))
+    }
+
+    /// An end that any number of processes may use without a lock, as the readers of a topic do.
+    pub fn unlocked(file: Registered, side: Side, peer_opens: &AtomicU32) -> Self {
+        Self::new(file, side, 0, peer_opens)
+    }
+
+    fn new(file: Registered, side: Side, slot: u32, peer_opens: &AtomicU32) -> Self {
         let mut endpoint = Self {
-            owner: match shared {
-                true => Process::NONE,
-                false => file.process(),
+            owner: match slot {
+                0 => file.process(),
+                _ => Process::NONE,
             },
             file,
             side,
@@ -116,7 +125,7 @@ impl Endpoint {
             has_met_peer: false,
         };
         endpoint.has_met_peer = endpoint.has_peer();
-        Ok(endpoint)
+        endpoint
     }
 
     /// The side of this end.
@@ -134,7 +143,7 @@ impl Endpoint {
         self.slot != 0
     }
 
-    /// Whether this process holds the end alone.
+    /// Whether this process opened the handle, and no lock of a shared end is needed.
     #[inline(always)]
     pub fn is_exclusive(&self) -> bool {
         self.owner.is_this()
@@ -180,6 +189,16 @@ impl Endpoint {
     /// Whether this process is a child of the one that claimed the end. A child does not hold it.
     pub fn is_inherited(&self) -> bool {
         self.file.is_inherited()
+    }
+
+    /// The error of a call that this end does not allow.
+    #[cold]
+    #[inline(never)]
+    pub fn refused(&self) -> Error {
+        match self.is_inherited() {
+            true => Call::Arguments.failed(Errno::EPERM),
+            false => Error::INVALID,
+        }
     }
 }
 

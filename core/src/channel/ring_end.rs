@@ -10,7 +10,7 @@ use super::lock;
 use super::memory::{Memory, View};
 use super::ring::{self, Blocked, Consumer, Producer};
 use super::wakeup;
-use crate::error::{Call, Errno, Error};
+use crate::error::{Call, Error};
 use crate::watch;
 
 /// The end of the ring that a handle holds.
@@ -175,14 +175,9 @@ impl RingEnd {
         }
     }
 
-    /// The error of a call that this end does not allow.
-    #[cold]
-    #[inline(never)]
+    /// See [`Endpoint::refused`].
     pub fn refused(&self) -> Error {
-        match self.endpoint.is_inherited() {
-            true => Call::Arguments.failed(Errno::EPERM),
-            false => Error::INVALID,
-        }
+        self.endpoint.refused()
     }
 
     /// Reserves room for a message of this length or peeks at the next message; returns its position

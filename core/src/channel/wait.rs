@@ -25,11 +25,11 @@ use crate::watch;
 
 /// How long a side tries before it sleeps: twice the 10 µs of a futex round trip, so that a side that
 /// answers at once is not put to sleep.
-const SPIN_NS: i64 = 20_000;
+pub(crate) const SPIN_NS: i64 = 20_000;
 /// How long a side sleeps before it looks whether the other processes are alive. A death is noticed
 /// within 100 ms; 20 ms of that are left for the scheduler. An idle pair wakes 12.5 times a second,
 /// which takes 0.04 % of a core (docs/benchmarks.md).
-const SLICE_NS: i64 = 80_000_000;
+pub(crate) const SLICE_NS: i64 = 80_000_000;
 
 impl SleepWord for AtomicU32 {
     fn fence(&self) {

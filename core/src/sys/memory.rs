@@ -8,11 +8,14 @@ use crate::error::{Call, Errno, Error};
 
 /// Maps the first `size` bytes of a file, shared.
 pub fn mmap(file: &Descriptor, size: usize, access: Access) -> Result<NonNull<c_void>, Error> {
-    let protection = match access {
+    mmap_anywhere(size, protection(access), libc::MAP_SHARED, file.raw())
+}
+
+fn protection(access: Access) -> c_int {
+    match access {
         Access::Read => libc::PROT_READ,
         Access::ReadWrite => libc::PROT_READ | libc::PROT_WRITE,
-    };
-    mmap_anywhere(size, protection, libc::MAP_SHARED, file.raw())
+    }
 }
 
 /// Maps `before` bytes of a file, then its next `size` bytes twice in a row: what begins in the first
@@ -83,6 +86,17 @@ pub fn copy_mapped(from: NonNull<c_void>, to: &mut [u8]) -> Result<(), Errno> {
         Ok(_) => Err(Errno::from_raw(libc::EFAULT)),
         Err(_) => Err(Errno::last()),
     }
+}
+
+/// Changes the access to the first pages of a mapping. EACCES if the file was not opened for that.
+///
+/// # Safety
+///
+/// The memory is a mapping of at least this size, and nothing uses it yet.
+pub unsafe fn mprotect(address: NonNull<c_void>, size: usize, access: Access) -> Result<(), Error> {
+    // SAFETY: the caller's promise.
+    let result = unsafe { libc::mprotect(address.as_ptr(), size, protection(access)) };
+    Call::Mprotect.checked(result)
 }
 
 /// Advice that leaves the contents as they are, in this process.

@@ -20,6 +20,7 @@ mod model;
 mod poll;
 mod ring;
 mod shared;
+mod topic;
 mod wakeup;
 
 /// Whether all models are wanted, rather than those that fit into a newcomer's `cargo test`.

@@ -203,6 +203,7 @@ fn see_also(function: &Function, contents: &Contents<'_>, all: &Declarations) ->
         Some("sem") => "sem",
         Some("mutex") => "mutex",
         Some("wait" | "wake") => "wait",
+        Some("topic") => "topic",
         Some("channel" | "send" | "recv" | "reserve" | "commit" | "peek" | "release") => "channel",
         _ => "",
     };
