@@ -107,6 +107,7 @@ pub unsafe extern "C" fn shmc_channel_open(
         create: flags & SHMC_CREATE != 0,
         exclusive: flags & SHMC_EXCL != 0,
         shared: flags & SHMC_SHARED != 0,
+        keep_origin: false,
         interruptible: flags & SHMC_INTR != 0,
     };
     errno::handle(|| {

@@ -4,7 +4,7 @@ use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
-use shmcomm::channel::{Channel, Options, Side};
+use shmcomm::channel::{Channel, Options, ReadAhead, Side};
 use shmcomm::{Errno, Error, Name};
 
 use crate::death;
@@ -170,6 +170,13 @@ impl World {
             (5..8, Some(which)) if self.polled => self.poll(side, which),
             (5..10, Some(which)) => self.ask(side, which),
             (_, None) => self.step_open(side),
+            (10..15, Some(which))
+                if side == Side::Receiver
+                    && !self.shared
+                    && self.handles[1][which].polled.is_none() =>
+            {
+                self.read_ahead(which);
+            }
             (10..60, Some(which)) => match side {
                 Side::Sender => self.send(which, timeout),
                 Side::Receiver => self.receive(which, timeout),
@@ -410,6 +417,50 @@ impl World {
         }
     }
 
+    /// Reads some messages ahead, perhaps twice, and releases some of them.
+    fn read_ahead(&mut self, which: usize) {
+        let handle = self.handles[1].remove(which);
+        let mut ahead = ReadAhead::new(handle.channel).expect("an unshared receiver");
+        for _ in 0..=self.random.below(2) {
+            ahead.rewind().expect("rewind");
+            self.read_some(&mut ahead);
+        }
+        for _ in 0..self.random.below(8) {
+            let is_read = ahead.released() != ahead.read();
+            let released = ahead.release();
+            match is_read {
+                true if self.agree(released, None, "release").is_some() => self.received += 1,
+                true => {}
+                false => assert!(released.is_err()),
+            }
+        }
+        let channel = ahead.into_channel();
+        let handle = Handle {
+            channel,
+            pending: None,
+            ..handle
+        };
+        self.handles[1].insert(which, handle);
+    }
+
+    fn read_some(&mut self, ahead: &mut ReadAhead) {
+        for number in self.received..self.received + self.random.below(8) {
+            let is_empty = number == self.sent;
+            let expected = is_empty.then_some(Errno::EAGAIN);
+            let Some((place, length)) = self.agree(ahead.peek(0), expected, "peek") else {
+                return;
+            };
+            assert!(guard::is_mapped(place.addr().get(), length));
+            // SAFETY: `length` bytes are mapped, and no process writes there now.
+            let found = unsafe { std::slice::from_raw_parts(place.as_ptr(), length) };
+            let bytes = message(self.seed, number, self.capacity);
+            assert!(self.damaged || found == bytes, "message {number}");
+            if self.agree(ahead.advance(), None, "advance").is_none() {
+                return;
+            }
+        }
+    }
+
     fn ask(&mut self, side: Side, which: usize) {
         let info = self.handles[index(side)][which].channel.info().unwrap();
         assert_eq!(info.capacity, self.capacity);
@@ -425,8 +476,8 @@ impl World {
 
     /// Overwrites words of the memory; from now on only bounds, errors and time are checked.
     fn damage(&mut self) {
-        const HEADER: [u64; 15] = [
-            64, 72, 128, 136, 192, 256, 320, 384, 448, 452, 456, 460, 464, 0, 8,
+        const HEADER: [u64; 18] = [
+            64, 72, 128, 136, 192, 256, 320, 384, 448, 452, 456, 460, 464, 472, 480, 0, 8, 16,
         ];
         use std::os::unix::fs::FileExt;
 

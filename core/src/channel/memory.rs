@@ -25,6 +25,7 @@ pub(super) const MAGIC: u64 = 0x0003_6c65_6e6e_6163;
 pub(super) mod at {
     pub const MAGIC: usize = 0;
     pub const RING_START: usize = 8;
+    pub const IDENTITY: usize = 16;
     pub const TAIL: usize = 64;
     pub const SENT: usize = 72;
     pub const HEAD: usize = 128;
@@ -38,13 +39,15 @@ pub(super) mod at {
     pub const ALWAYS_FENCED: usize = 456;
     pub const LAST_SENDER: usize = 460;
     pub const LAST_RECEIVER: usize = 464;
+    pub const ORIGIN: usize = 472;
+    pub const ORIGIN_BASE: usize = 480;
 }
 
 /// The words of a mapped channel:
 ///
 /// | word | written by | read by | order | a death in between leaves |
 /// |---|---|---|---|---|
-/// | magic, ring start | the creator, before publication | every process, at open | – | no channel |
+/// | magic, ring start, identity | the creator, before publication | every process, at open | – | no channel |
 /// | a word of the ring | the sender, see [`ring`]; the receiver exchanges it for itself, see [`head_start`](super::head_start) | the receiver | – | the same word |
 /// | tail | the sender, after it publishes | the next sender, every process that asks | release, acquire | one record uncounted: [`Producer::resume`](ring::Producer::resume) counts it |
 /// | sent | the sender, after tail | every process | release, acquire | one behind; the low bits of tail correct it |
@@ -54,6 +57,7 @@ pub(super) mod at {
 /// | a lock | the processes that share that end | the same processes | see [`lock`](super::lock) | a dead holder's slot |
 /// | number of opens of a side | that side, at open | the other side, at open and when it waits | relaxed | an opener that no peer met |
 /// | last holder of a side | that side, at open: its pid | that side, if the end is busy | relaxed | a pid of an exited process |
+/// | origin, its base | the holder of the sending end | the next holder | see [`origin`](super::origin) | an origin, or none |
 /// | always fenced | a process that cannot use membarrier(2), at open or before it sleeps | both sides | relaxed | one fence too many |
 #[derive(Clone, Copy)]
 pub struct View<'a> {
@@ -179,6 +183,7 @@ impl Memory {
         let view = self.view();
         let ring_start = self.layout.ring_start as u64;
         view.long(at::RING_START).store(ring_start, Relaxed);
+        view.identity().store(sys::getrandom(), Relaxed);
         view.long(at::MAGIC).store(MAGIC, Relaxed);
     }
 
@@ -233,6 +238,17 @@ impl<'a> View<'a> {
             Side::Sender => at::LAST_SENDER,
             Side::Receiver => at::LAST_RECEIVER,
         })
+    }
+
+    /// A random number that distinguishes this channel from all others; 0 if the creator's kernel gave none.
+    pub fn identity(self) -> &'a AtomicU64 {
+        self.long(at::IDENTITY)
+    }
+
+    /// The identity of the channel whose messages continue in this one, or 0; and the difference of
+    /// their numbers.
+    pub fn origin(self) -> [&'a AtomicU64; 2] {
+        [self.long(at::ORIGIN), self.long(at::ORIGIN_BASE)]
     }
 
     /// 1: both sides fence after every message.

@@ -6,7 +6,7 @@ use super::endpoint::Endpoint;
 use super::memory::{Layout, Memory};
 use super::ring_end::RingEnd;
 use super::wait::Sleep;
-use super::{Channel, Side};
+use super::{Channel, Side, origin};
 use crate::error::{Call, Errno, Error};
 use crate::fork::{self, Registered};
 use crate::name::Name;
@@ -32,6 +32,9 @@ pub struct Options {
     pub exclusive: bool,
     /// Several handles may hold this end at once.
     pub shared: bool,
+    /// Keep the record of the [`Origin`](super::Origin) that an earlier sender left. Any other sender
+    /// erases it, since its messages have no number there.
+    pub keep_origin: bool,
     /// A signal handler that runs in the waiting thread ends a wait with EINTR.
     pub interruptible: bool,
 }
@@ -46,6 +49,7 @@ impl Options {
             create: false,
             exclusive: false,
             shared: false,
+            keep_origin: false,
             interruptible: false,
         }
     }
@@ -131,6 +135,9 @@ impl Options {
         };
         channel.sleep.register(channel.ring.view());
         channel.ring.resume()?;
+        if self.side == Side::Sender && !self.keep_origin {
+            origin::erase(channel.ring.view().origin());
+        }
         channel.ring.view().opens(self.side).fetch_add(1, Relaxed);
         Ok(channel)
     }

@@ -353,6 +353,18 @@ impl Consumer {
         Ok((self.head.wrapping_add(WORD), length))
     }
 
+    /// Passes over the peeked message, which stays in the ring until a copy of this end that was made
+    /// before frees it.
+    pub fn advance(&mut self) {
+        self.received = self.received.wrapping_add(u64::from(self.has_peeked()));
+        self.head = self.next;
+    }
+
+    /// The distance in bytes to an end that has advanced further.
+    pub fn bytes_to(&self, ahead: &Self) -> u64 {
+        ahead.head.wrapping_sub(self.head)
+    }
+
     /// Frees the peeked message.
     #[inline(always)]
     pub fn release(&mut self, words: &impl Words) {

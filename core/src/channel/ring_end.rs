@@ -166,6 +166,15 @@ impl RingEnd {
         }
     }
 
+    /// The position of a receiver that holds its end alone.
+    pub fn consumer(&mut self) -> Result<&mut Consumer, Error> {
+        let refused = self.refused();
+        match &mut self.position {
+            Position::Receiver(consumer) if self.endpoint.is_exclusive() => Ok(consumer),
+            _ => Err(refused),
+        }
+    }
+
     /// See [`Endpoint::refused`].
     pub fn refused(&self) -> Error {
         self.endpoint.refused()
