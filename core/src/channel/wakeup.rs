@@ -20,7 +20,7 @@
 //! | [`FENCED`] | its side, together with either; a process that cannot use membarrier(2) | the other side, acquire, after [`FENCE_FREE_AFTER`] messages |
 //!
 //! A process that dies or is stopped between clearing [`POLLED`] and the poke leaves unreadable descriptors.
-//! Its death is an event of its own, see [`crate::watch`]; while it is stopped, its call has not returned.
+//! Its death is an event of its own, see `watch.rs`; while it is stopped, its call has not returned.
 //!
 //! Processes that share an end sleep on the same word and hold nothing while they sleep. A message
 //! wakes one of them and clears [`SLEEPING`]. The woken process sets it again for the others before

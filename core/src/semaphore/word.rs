@@ -7,13 +7,13 @@
 //!
 //! | change | by | ordering | a death right after it leaves |
 //! |---|---|---|---|
-//! | one event more, [`SLEEPING`] cleared | a post | release | sleepers that look again on their own |
+//! | one event more, `SLEEPING` cleared | a post | release | sleepers that look again on their own |
 //! | one event fewer | a wait | acquire | the event is taken |
-//! | the same, [`SLEEPING`] set | a wait that has slept | acquire | one wake-up without a sleeper, or sleepers that look again on their own |
-//! | [`SLEEPING`] set | a waiter that finds no event | relaxed | one wake-up without a sleeper |
-//! | [`REMOVED`] set | the remover, after it has unlinked the name; a waiter that finds no name | relaxed | sleepers that look again on their own |
+//! | the same, `SLEEPING` set | a wait that has slept | acquire | one wake-up without a sleeper, or sleepers that look again on their own |
+//! | `SLEEPING` set | a waiter that finds no event | relaxed | one wake-up without a sleeper |
+//! | `REMOVED` set | the remover, after it has unlinked the name; a waiter that finds no name | relaxed | sleepers that look again on their own |
 //!
-//! A post wakes one sleeper and clears [`SLEEPING`] for all. So a process that has slept sets it again
+//! A post wakes one sleeper and clears `SLEEPING` for all. So a process that has slept sets it again
 //! for the others, whether it gets an event or leaves, and wakes the next one if there are more events.
 //! If it dies or is stopped before that, the others look on their own when their sleep ends.
 //!

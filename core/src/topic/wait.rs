@@ -2,7 +2,7 @@
 //!
 //! All readers sleep on the low half of `last`, which the kernel compares before it puts one to sleep.
 //! A reader that may write to the header says so in `sleeps` first, as
-//! [`wakeup`](crate::channel::wakeup) describes; only the writer clears that bit, then wakes all. A
+//! [`wakeup`] describes; only the writer clears that bit, then wakes all. A
 //! reader that may only read cannot say so. Where the mode lets a process read and not write, the
 //! writer therefore wakes after each message.
 
