@@ -20,7 +20,17 @@ HERE = Path(__file__).resolve().parent
 BUNDLED = HERE / "rust"
 
 # What cargo needs to build the library: the workspace names all its members.
-RUST = ["Cargo.toml", "Cargo.lock", "build.rs", "src", "core", "bench", "fuzz"]
+RUST = [
+    ".cargo",
+    "Cargo.toml",
+    "Cargo.lock",
+    "build.rs",
+    "src",
+    "core",
+    "bench",
+    "cli",
+    "fuzz",
+]
 LICENCES = ["LICENSE-MIT", "LICENSE-APACHE"]
 OWN = ["pyproject.toml", "backend.py", "README.md", "shmcomm", "tests"]
 

@@ -35,7 +35,10 @@ impl ChannelDriver {
     /// A process with these arguments, in which NAME stands for the object's name.
     pub fn process(&self, words: &str) -> Command {
         let words = words.replace("NAME", &self.posix());
-        self.command(&words.split(' ').collect::<Vec<_>>())
+        let mut command = self.command(&words.split(' ').collect::<Vec<_>>());
+        // A process that is single-stepped has bound the functions of the C library before.
+        command.env("LD_BIND_NOW", "1");
+        command
     }
 
     pub fn output(&self, words: &str) -> String {

@@ -16,6 +16,16 @@ pub fn spread(every: usize) -> impl Iterator<Item = u64> {
     (0..).step_by(if all() { 1 } else { every })
 }
 
+/// Same as [`spread`], for a sweep whose steps wait for sleeping processes: each eighth with
+/// `SHMCOMM_TEST_ALL`, and all with `SHMCOMM_TEST_EVERY`, which takes many minutes.
+pub fn spread_of_waits(every: usize) -> impl Iterator<Item = u64> {
+    (0..).step_by(match (env::var_os("SHMCOMM_TEST_EVERY"), all()) {
+        (Some(_), _) => 1,
+        (None, true) => 8,
+        (None, false) => every,
+    })
+}
+
 /// The result of a call, and its duration.
 pub fn timed<T>(call: impl FnOnce() -> T) -> (T, Duration) {
     let begin = Instant::now();

@@ -23,7 +23,7 @@ use std::{env, fs, io};
 pub use library::{
     build_library, build_library_with, build_reference, cargo, library, may_rebuild,
 };
-pub use measure::{Progress, all, median, spread, timed, within};
+pub use measure::{Progress, all, median, spread, spread_of_waits, timed, within};
 pub use program::{Link, build, cc, once, preload, program, source};
 
 /// A directory that cargo gives the tests, inside its target directory.

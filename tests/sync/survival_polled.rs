@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use super::survivors::{EVERY, NEXT, at_once, received};
 use crate::support::channel::{ChannelDriver, failed};
 use crate::support::ptrace::{kill_after_stops, kill_between};
-use crate::support::{Child, Progress, spread, timed};
+use crate::support::{Child, Progress, spread_of_waits, timed};
 
 /// A process that polls, and what it prints.
 struct Poller {
@@ -110,7 +110,7 @@ fn sweep(kill: Kill, victim: &str, decides: bool, every: usize) {
     for flags in ["", "h"] {
         let (mut kills, mut with) = (0, 0);
         let mut progress = Progress::new(victim);
-        for instructions in spread(every) {
+        for instructions in spread_of_waits(every) {
             progress.at(format_args!("instruction {instructions}"));
             let (returned, arrived) = at_once(|| kill(&driver, flags, victim, instructions));
             if returned {
@@ -217,7 +217,7 @@ fn a_process_is_killed_while_it_prepares_to_poll() {
     ];
     for (victim, every) in &calls {
         for flags in ["", "h"] {
-            for instructions in spread(*every) {
+            for instructions in spread_of_waits(*every) {
                 let returned = at_once(|| {
                     let mut victim = driver.process(&words(victim, flags));
                     victim.stdout(Stdio::null());
