@@ -29,7 +29,7 @@ impl Driver {
         let program = sandbox.join("driver");
         // Not with fs::copy: a child that another test forks meanwhile would hold it open for
         // writing.
-        super::run(Command::new("cp").arg(built).arg(&program));
+        super::run(Command::new("cp").arg("-p").arg(built).arg(&program));
         Self {
             sandbox,
             object: ObjectName::new(),
