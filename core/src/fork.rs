@@ -7,6 +7,7 @@
 //! `clone(2)` runs no handler and keeps the descriptor. It is still distinguished from its parent,
 //! because the kernel wipes a page in it.
 
+use core::ffi::c_void;
 use core::ptr::NonNull;
 use core::sync::atomic::{
     AtomicI32, AtomicU32,
@@ -198,6 +199,47 @@ impl Drop for Registered {
             self.file.forget();
         } else if let Some(slot) = REGISTERED.get(self.slot) {
             slot.store(0, Relaxed);
+        }
+    }
+}
+
+/// A mapping that children of this process do not have: it would keep the file open there, and so its
+/// locks.
+pub struct Mapping {
+    start: NonNull<c_void>,
+    size: usize,
+    process: Process,
+}
+
+impl Mapping {
+    /// Keeps a mapping of this size from children.
+    ///
+    /// # Safety
+    ///
+    /// It is mapped, and nothing uses the memory after this value is dropped.
+    pub unsafe fn new(start: NonNull<c_void>, size: usize) -> Result<Self, Error> {
+        let mapping = Self {
+            start,
+            size,
+            process: Process::current(),
+        };
+        // SAFETY: mapped, of this size.
+        unsafe { sys::madvise(start, size, Advice::DontFork) }?;
+        Ok(mapping)
+    }
+
+    pub fn size(&self) -> usize {
+        self.size
+    }
+}
+
+impl Drop for Mapping {
+    #[inline(never)]
+    fn drop(&mut self) {
+        // A child may have mapped something else there.
+        if self.process.is_this() {
+            // SAFETY: the promise of `new`.
+            let _ = unsafe { sys::munmap(self.start, self.size) };
         }
     }
 }

@@ -4,7 +4,6 @@
 //! The ring starts at a multiple of the page size, which [`at::RING_START`] records. The header is the
 //! 4096 bytes before it. If the creator's pages are larger, the file begins with a hole.
 
-use core::ffi::c_void;
 use core::marker::PhantomData;
 use core::ptr::NonNull;
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
@@ -12,8 +11,8 @@ use core::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 use super::endpoint::Side;
 use super::ring::{self, WORD, Words};
 use crate::error::{Call, Errno, Error};
-use crate::fork::Process;
-use crate::sys::{self, Advice, Descriptor};
+use crate::fork::Mapping;
+use crate::sys::{self, Descriptor};
 
 /// Size of the header, in bytes. The words that a side stores for each message have a cache line of
 /// their own.
@@ -73,7 +72,7 @@ pub struct View<'a> {
 pub struct Memory {
     view: View<'static>,
     layout: Layout,
-    process: Process,
+    _mapping: Mapping,
 }
 
 /// Where the ring lies in a channel's file, in bytes.
@@ -135,18 +134,6 @@ impl Layout {
     }
 }
 
-impl Drop for Memory {
-    #[inline(never)]
-    fn drop(&mut self) {
-        // A child was not given the mapping and may have mapped something else there.
-        if self.process.is_this() {
-            let start = self.mapped();
-            // SAFETY: mmap_twice mapped this size there, and the owner no longer uses it.
-            let _ = unsafe { sys::munmap(start, self.layout.mapped_size()) };
-        }
-    }
-}
-
 impl Memory {
     /// Maps the memory of a channel's file.
     pub fn map(file: &Descriptor, layout: Layout) -> Result<Self, Error> {
@@ -155,7 +142,9 @@ impl Memory {
             capacity,
         } = layout;
         let start = sys::mmap_twice(file, ring_start, capacity)?;
-        let memory = Self {
+        // SAFETY: mapped, of this size, for as long as self.
+        let mapping = unsafe { Mapping::new(start.cast(), layout.mapped_size()) }?;
+        Ok(Self {
             view: View {
                 // SAFETY: the header is mapped, right before the ring.
                 base: unsafe { start.byte_add(layout.before_header()) },
@@ -164,18 +153,8 @@ impl Memory {
                 mapped: PhantomData,
             },
             layout,
-            process: Process::current(),
-        };
-        // A mapping keeps the file open, and so its locks: a child must not inherit it.
-        let (start, size) = (memory.mapped(), layout.mapped_size());
-        // SAFETY: mapped, of this size.
-        unsafe { sys::madvise(start, size, Advice::DontFork) }?;
-        Ok(memory)
-    }
-
-    fn mapped(&self) -> NonNull<c_void> {
-        // SAFETY: the mapping starts there.
-        unsafe { self.view.base.byte_sub(self.layout.before_header()) }.cast()
+            _mapping: mapping,
+        })
     }
 
     /// Initialises memory that is all zeros.

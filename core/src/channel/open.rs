@@ -7,7 +7,7 @@ use super::memory::{Layout, Memory};
 use super::ring_end::RingEnd;
 use super::wait::Sleep;
 use super::{Channel, Side, origin};
-use crate::error::{Call, Errno, Error};
+use crate::error::Error;
 use crate::fork::{self, Registered};
 use crate::name::Name;
 use crate::object::{self, ObjectName, OpenMode, Opened, TemporaryLink, Unpublished};
@@ -57,21 +57,12 @@ impl Options {
     /// Opens an end of a channel: `posix:` and `file:` names.
     #[inline(never)]
     pub fn open(&self, name: Name<'_>) -> Result<Channel, Error> {
-        /// Each further attempt means that another process has created or removed the name.
-        const MAX_ATTEMPTS: u32 = 100;
-
         let mut path = Path::empty();
         let name = ObjectName::new(name, &mut path)?;
         if self.mode & !0o777 != 0 || (self.exclusive && !self.create) {
             return Err(Error::INVALID);
         }
-        for _ in 0..MAX_ATTEMPTS {
-            match self.open_once(name) {
-                Err(Error::RACED) => {}
-                opened => return opened,
-            }
-        }
-        Err(Call::Open.failed(Errno::EBUSY))
+        object::until_settled(|| self.open_once(name))
     }
 
     fn open_once(&self, name: ObjectName<'_>) -> Result<Channel, Error> {
@@ -148,6 +139,7 @@ mod tests {
     use std::process::Command;
 
     use super::*;
+    use crate::error::Errno;
 
     #[test]
     fn a_dead_holders_end_is_waited_for_and_a_living_ones_is_not() {

@@ -1,7 +1,6 @@
 //! The memory of a topic: a header of words, then the slots. A reader maps the slots for reading only,
 //! and the header for writing only if its permission allows that.
 
-use core::ffi::c_void;
 use core::marker::PhantomData;
 use core::ptr::NonNull;
 use core::sync::atomic::{
@@ -15,8 +14,8 @@ use super::copy::UNIT;
 use super::slots::{MIN_DEPTH, Words};
 use crate::channel::wakeup::FENCED;
 use crate::error::{Errno, Error};
-use crate::fork::Process;
-use crate::sys::{self, Access, Advice, Descriptor};
+use crate::fork::Mapping;
+use crate::sys::{self, Access, Descriptor};
 
 /// Size of the header's words and least size of the header, in bytes.
 const HEADER: usize = 4096;
@@ -68,10 +67,9 @@ pub struct View<'a> {
 /// The mapping of a topic's memory.
 pub struct Memory {
     view: View<'static>,
-    size: usize,
     /// Whether the header is mapped for writing.
     is_writable: bool,
-    process: Process,
+    mapping: Mapping,
 }
 
 /// Where the slots lie in a topic's file, in bytes.
@@ -117,17 +115,6 @@ impl Layout {
     }
 }
 
-impl Drop for Memory {
-    #[inline(never)]
-    fn drop(&mut self) {
-        // A child was not given the mapping and may have mapped something else there.
-        if self.process.is_this() {
-            // SAFETY: mmap mapped this size there, and the owner no longer uses it.
-            let _ = unsafe { sys::munmap(self.start(), self.size) };
-        }
-    }
-}
-
 impl Memory {
     /// Maps a topic's file of this size. `layout` is that of a new topic; an existing one says its own:
     /// EBADMSG if it is no topic of this version and size. `slots` is the access to the slots, and
@@ -144,7 +131,14 @@ impl Memory {
         if size < HEADER {
             return Err(DAMAGED);
         }
-        let base = sys::mmap(file, size, slots)?.cast();
+        let start = sys::mmap(file, size, slots)?;
+        // SAFETY: mapped, of this size, for as long as self.
+        let mapping = unsafe { Mapping::new(start, size) }?;
+        if header != slots {
+            // SAFETY: mapped, and nothing refers to it yet.
+            unsafe { sys::mprotect(start, HEADER, header) }?;
+        }
+        let base = start.cast();
         let mut memory = Self {
             view: View {
                 base,
@@ -154,18 +148,9 @@ impl Memory {
                 max_message: 0,
                 mapped: PhantomData,
             },
-            size,
             is_writable: header == Access::ReadWrite,
-            process: Process::current(),
+            mapping,
         };
-        // SAFETY: mapped, of this size.
-        unsafe {
-            // A mapping keeps the file open, and so its locks: a child must not inherit it.
-            sys::madvise(memory.start(), size, Advice::DontFork)?;
-            if header != slots {
-                sys::mprotect(memory.start(), HEADER, header)?;
-            }
-        }
         let found = match layout {
             Some(layout) => memory.init(layout),
             None => memory.layout().ok_or(DAMAGED)?,
@@ -177,10 +162,6 @@ impl Memory {
         view.mask = (found.depth as u64).wrapping_sub(1);
         view.max_message = found.max_message;
         Ok(memory)
-    }
-
-    fn start(&self) -> NonNull<c_void> {
-        self.view.base.cast()
     }
 
     /// Initialises a header that is all zeros.
@@ -203,7 +184,7 @@ impl Memory {
         let is_found = self.view.long(at::MAGIC).load(Relaxed) == MAGIC
             && slots_start.is_power_of_two()
             && (layout.slots_start, layout.depth) == (slots_start, depth)
-            && layout.file_size() == self.size;
+            && layout.file_size() == self.mapping.size();
         is_found.then_some(layout)
     }
 

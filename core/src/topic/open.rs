@@ -60,21 +60,12 @@ impl Options {
     /// Opens a topic: `posix:` and `file:` names.
     #[inline(never)]
     pub fn open(&self, name: Name<'_>) -> Result<Topic, Error> {
-        /// Each further attempt means that another process has created or removed the name.
-        const MAX_ATTEMPTS: u32 = 100;
-
         let mut path = Path::empty();
         let name = ObjectName::new(name, &mut path)?;
         if self.mode & !0o777 != 0 || (self.exclusive && !self.create) {
             return Err(Error::INVALID);
         }
-        for _ in 0..MAX_ATTEMPTS {
-            match self.open_once(name) {
-                Err(Error::RACED) => {}
-                opened => return opened,
-            }
-        }
-        Err(Call::Open.failed(Errno::EBUSY))
+        object::until_settled(|| self.open_once(name))
     }
 
     fn open_once(&self, name: ObjectName<'_>) -> Result<Topic, Error> {
