@@ -110,11 +110,11 @@ _shmcomm() {
             fi
             case "${prev}" in
                 --kind)
-                    COMPREPLY=($(compgen -W "channel segment semaphore object" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "channel topic segment semaphore object" -- "${cur}"))
                     return 0
                     ;;
                 -k)
-                    COMPREPLY=($(compgen -W "channel segment semaphore object" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "channel topic segment semaphore object" -- "${cur}"))
                     return 0
                     ;;
                 --path)

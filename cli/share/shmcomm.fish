@@ -26,15 +26,16 @@ end
 
 complete -c shmcomm -n "__fish_shmcomm_needs_command" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c shmcomm -n "__fish_shmcomm_needs_command" -s V -l version -d 'Print version'
-complete -c shmcomm -n "__fish_shmcomm_needs_command" -f -a "ls" -d 'Lists segments, channels and semaphores'
+complete -c shmcomm -n "__fish_shmcomm_needs_command" -f -a "ls" -d 'Lists segments, channels, topics and semaphores'
 complete -c shmcomm -n "__fish_shmcomm_needs_command" -f -a "info" -d 'Shows everything about one object'
 complete -c shmcomm -n "__fish_shmcomm_needs_command" -f -a "who" -d 'Lists the processes that use an object'
 complete -c shmcomm -n "__fish_shmcomm_needs_command" -f -a "check" -d 'Says what is in use, stale or damaged, and which limits of the system are near'
 complete -c shmcomm -n "__fish_shmcomm_needs_command" -f -a "clean" -d 'Removes what is stale: unused, and its creator has exited'
-complete -c shmcomm -n "__fish_shmcomm_needs_command" -f -a "watch" -d 'Shows the rates of a channel, once a second'
+complete -c shmcomm -n "__fish_shmcomm_needs_command" -f -a "watch" -d 'Shows the rates of a channel or a topic, once a second'
 complete -c shmcomm -n "__fish_shmcomm_needs_command" -f -a "send" -d 'Sends the lines of the standard input'
 complete -c shmcomm -n "__fish_shmcomm_needs_command" -f -a "recv" -d 'Prints the messages of a channel'
 complete -c shmcomm -n "__fish_shmcomm_using_subcommand ls" -s k -l kind -d 'Only this kind' -r -f -a "channel\t'A channel of messages'
+topic\t'A topic of one writer and its readers'
 segment\t'A segment, whose bytes belong to its programs'
 semaphore\t'A set of System V semaphores'
 object\t'A POSIX object that another library created, or that cannot be read'"
@@ -49,7 +50,7 @@ complete -c shmcomm -n "__fish_shmcomm_using_subcommand who" -s h -l help -d 'Pr
 complete -c shmcomm -n "__fish_shmcomm_using_subcommand check" -l json -d 'Print JSON, with the keys of docs/tool.md'
 complete -c shmcomm -n "__fish_shmcomm_using_subcommand check" -s h -l help -d 'Print help'
 complete -c shmcomm -n "__fish_shmcomm_using_subcommand clean" -s y -l yes -d 'Remove; otherwise say what would be removed'
-complete -c shmcomm -n "__fish_shmcomm_using_subcommand clean" -l messages -d 'Channels that still hold messages, too'
+complete -c shmcomm -n "__fish_shmcomm_using_subcommand clean" -l messages -d 'Channels and topics that still hold messages, too'
 complete -c shmcomm -n "__fish_shmcomm_using_subcommand clean" -l json -d 'Print JSON, with the keys of docs/tool.md'
 complete -c shmcomm -n "__fish_shmcomm_using_subcommand clean" -s h -l help -d 'Print help'
 complete -c shmcomm -n "__fish_shmcomm_using_subcommand watch" -s n -l interval -d 'Seconds between two lines' -r

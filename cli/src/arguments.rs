@@ -26,7 +26,7 @@ pub struct Arguments {
 
 #[derive(Subcommand)]
 pub enum Command {
-    /// Lists segments, channels and semaphores
+    /// Lists segments, channels, topics and semaphores
     Ls(Ls),
     /// Shows everything about one object
     Info(Info),
@@ -36,7 +36,7 @@ pub enum Command {
     Check(Check),
     /// Removes what is stale: unused, and its creator has exited
     Clean(Clean),
-    /// Shows the rates of a channel, once a second
+    /// Shows the rates of a channel or a topic, once a second
     Watch(Watch),
     /// Sends the lines of the standard input
     Send(Send),
@@ -58,12 +58,26 @@ pub struct Output {
 pub enum Kind {
     /// A channel of messages
     Channel,
+    /// A topic of one writer and its readers
+    Topic,
     /// A segment, whose bytes belong to its programs
     Segment,
     /// A set of System V semaphores
     Semaphore,
     /// A POSIX object that another library created, or that cannot be read
     Object,
+}
+
+impl Kind {
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Channel => "channel",
+            Self::Topic => "topic",
+            Self::Segment => "segment",
+            Self::Semaphore => "semaphore",
+            Self::Object => "object",
+        }
+    }
 }
 
 #[derive(Args)]
@@ -118,7 +132,7 @@ pub struct Clean {
     /// Remove; otherwise say what would be removed
     #[arg(short, long)]
     pub yes: bool,
-    /// Channels that still hold messages, too
+    /// Channels and topics that still hold messages, too
     #[arg(long)]
     pub messages: bool,
     #[command(flatten)]
@@ -127,7 +141,7 @@ pub struct Clean {
 
 #[derive(Args)]
 pub struct Watch {
-    /// The channel
+    /// The channel or the topic
     pub name: OsString,
     /// Seconds between two lines
     #[arg(short = 'n', long, value_name = "SECONDS", default_value = "1", value_parser = seconds)]

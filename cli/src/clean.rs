@@ -15,6 +15,7 @@ use crate::list;
 use crate::scene::Scene;
 use crate::table::{Table, print_json};
 use crate::text::escaped;
+use crate::verdict;
 
 /// The whole output for programs.
 #[derive(Serialize)]
@@ -127,7 +128,7 @@ fn look(text: &OsString, shown: &str, arguments: &Clean) -> Result<Outcome, Fail
 }
 
 fn foresee(entry: &Entry, arguments: &Clean) -> Outcome {
-    let messages = entry.channel.as_ref().map_or(0, |channel| channel.messages);
+    let messages = verdict::messages(entry.channel.as_ref(), entry.topic.as_ref());
     let action = match entry.state {
         State::Stale if messages == 0 || arguments.messages => Action::WouldRemove,
         _ => Action::Kept,
@@ -149,7 +150,7 @@ fn reclaim(name: Name<'_>, shown: &str, arguments: &Clean) -> Result<Outcome, Fa
             "its creator has exited, and no process used it",
         ),
         Ok(Reclaimed::HoldsMessages) => kept("it holds messages: --messages removes it"),
-        Ok(Reclaimed::Unreadable) => kept("the channel is damaged, or of another version"),
+        Ok(Reclaimed::Unreadable) => kept("it is damaged, or of another version"),
         Ok(Reclaimed::Kept(state)) => kept(why(state)),
         Err(error) if is_absent(name, error) => match inspect::semaphore_id(name) {
             Ok(_) => {

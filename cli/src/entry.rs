@@ -24,6 +24,7 @@ pub struct Entry {
     pub creator: Option<Creator>,
     pub sysv: Option<Sysv>,
     pub channel: Option<Channel>,
+    pub topic: Option<Topic>,
     pub semaphore: Option<Semaphore>,
     /// Processes that use it, as far as they can be seen. The kernel shows none for System V.
     pub holders: Vec<Holder>,
@@ -44,7 +45,7 @@ pub enum State {
     Idle,
     /// No process uses it, and its creator has exited.
     Stale,
-    /// No end of the channel can be opened.
+    /// No end of the channel or of the topic can be opened.
     Damaged,
     /// No process uses it, and it belongs to another user.
     Foreign,
@@ -113,6 +114,33 @@ pub struct End {
 }
 
 #[derive(Serialize, Debug)]
+pub struct Topic {
+    pub max_message: u64,
+    pub depth: u64,
+    pub written: u64,
+    pub writer: Writer,
+    /// Number of handles that read; `null`: `/proc/locks` cannot be read.
+    pub readers: Option<u64>,
+    pub sleeps: bool,
+    pub sleep_word: u32,
+    pub always_fenced: bool,
+}
+
+impl Topic {
+    /// Messages that it holds.
+    pub fn messages(&self) -> u64 {
+        self.written.min(self.depth)
+    }
+}
+
+#[derive(Serialize, Debug)]
+pub struct Writer {
+    pub held: bool,
+    pub opens: u32,
+    pub last_pid: i32,
+}
+
+#[derive(Serialize, Debug)]
 pub struct Semaphore {
     /// `units` or `events`; `null` for the set of another program.
     pub counts: Option<&'static str>,
@@ -137,6 +165,10 @@ pub enum Role {
     Sender,
     /// Holds the receiving end.
     Receiver,
+    /// Holds the writer's end of a topic.
+    Writer,
+    /// Has a topic open to read it.
+    Reader,
     /// Has it open through this library.
     User,
     /// Has it open without this library, or looks at it.
@@ -150,6 +182,8 @@ impl Role {
         match self {
             Self::Sender => "sender",
             Self::Receiver => "receiver",
+            Self::Writer => "writer",
+            Self::Reader => "reader",
             Self::User => "user",
             Self::Opener => "opener",
             Self::Mapper => "mapper",

@@ -39,7 +39,7 @@ pub fn run(arguments: &Info) -> Result<ExitCode, Failure> {
 fn print(entry: &Entry) -> Result<(), Failure> {
     let mut lines: Vec<(&str, String)> = vec![
         ("name", entry.name.clone()),
-        ("kind", entry.kind_name().to_owned()),
+        ("kind", entry.kind.name().to_owned()),
         ("state", format!("{}: {}", entry.state.name(), entry.reason)),
     ];
     if let Some(bytes) = entry.size {
@@ -65,6 +65,7 @@ fn print(entry: &Entry) -> Result<(), Failure> {
     }
     sysv(entry, &mut lines);
     channel(entry, &mut lines);
+    topic(entry, &mut lines);
     if let Some(semaphore) = &entry.semaphore {
         let known = |number: Option<u32>| number.map_or("unknown".to_owned(), |it| it.to_string());
         lines.push((
@@ -130,10 +131,49 @@ fn channel(entry: &Entry, lines: &mut Vec<(&str, String)>) {
         lines.push((side, describe(end, entry, role)));
     }
     if channel.always_fenced {
-        lines.push((
-            "fence",
-            "after every message: a process cannot use membarrier(2)".to_owned(),
-        ));
+        lines.push(("fence", FENCE.to_owned()));
+    }
+}
+
+const FENCE: &str = "after every message: a process cannot use membarrier(2)";
+
+fn topic(entry: &Entry, lines: &mut Vec<(&str, String)>) {
+    let Some(topic) = &entry.topic else {
+        return;
+    };
+    let longest = text::size(topic.max_message);
+    lines.push(("max message", format!("{} ({longest})", topic.max_message)));
+    lines.push(("depth", text::count(topic.depth, "message")));
+    lines.push(("written", text::count(topic.written, "message")));
+    let held = if topic.writer.held { "held" } else { "free" };
+    let unseen = unseen(entry, topic.writer.held, Role::Writer);
+    let opens = text::count(topic.writer.opens.into(), "open");
+    let last = topic.writer.last_pid;
+    lines.push((
+        "writing end",
+        format!("{held}{unseen}; {opens}, last by {last}"),
+    ));
+    let readers = match topic.readers {
+        Some(readers) => text::count(readers, "handle"),
+        None => "unknown".to_owned(),
+    };
+    let sleeps = if topic.sleeps { ", asleep" } else { "" };
+    let word = topic.sleep_word;
+    lines.push((
+        "readers",
+        format!("{readers}{sleeps}; sleep word {word:#x}"),
+    ));
+    if topic.always_fenced {
+        lines.push(("fence", FENCE.to_owned()));
+    }
+}
+
+/// What to add if no process is seen that has a role which one has.
+fn unseen(entry: &Entry, is_held: bool, role: Role) -> &'static str {
+    let is_seen = entry.holders.iter().any(|holder| holder.role == role);
+    match is_held && !is_seen {
+        true => ", by a process that cannot be seen from here",
+        false => "",
     }
 }
 
@@ -143,11 +183,7 @@ fn describe(end: &End, entry: &Entry, role: Role) -> String {
         (true, 0) => "held".to_owned(),
         (true, sharers) => format!("held by {}", text::count(sharers.into(), "handle")),
     };
-    let is_seen = entry.holders.iter().any(|holder| holder.role == role);
-    let unseen = match end.held && !is_seen {
-        true => ", by a process that cannot be seen from here",
-        false => "",
-    };
+    let unseen = unseen(entry, end.held, role);
     let sleeps = if end.sleeps { ", asleep" } else { "" };
     let opens = text::count(end.opens.into(), "open");
     format!(

@@ -6,15 +6,14 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::{fs, io};
 
-use shmcomm::channel::Side;
-use shmcomm::channel::look::Look;
 use shmcomm::info::Info;
-use shmcomm::inspect::{self, Contents, Creator, Object, SemaphoreSet};
+use shmcomm::inspect::{self, Contents, Creator, Format, Object, SemaphoreSet};
 use shmcomm::key::Key;
 use shmcomm::{Errno, Error, Name, semaphore};
 
 use crate::arguments::Kind;
-use crate::entry::{self, Channel, End, Entry, Semaphore, State, Sysv};
+use crate::contents;
+use crate::entry::{self, Entry, Semaphore, State, Sysv};
 use crate::failure::Failure;
 use crate::scene::Scene;
 use crate::text::escaped;
@@ -136,41 +135,60 @@ pub fn object(name: Name<'_>, scene: &mut Scene) -> Result<Entry, Error> {
     };
     let info = opened.info();
     let identity = opened.identity();
+    let users = scene.locks.of(identity);
     let contents = opened.contents();
-    let mut found = Ok(None);
-    if let Ok(Contents::Channel(look)) = &contents {
-        found = channel(look, scene.is_thorough).map(Some);
-    }
+    let found = match &contents {
+        Ok(Contents::Channel(look)) => {
+            contents::channel(look, scene.is_thorough).map(|channel| (Some(channel), None))
+        }
+        Ok(Contents::Topic(look)) => {
+            contents::topic(look, users, scene.is_thorough).map(|topic| (None, Some(topic)))
+        }
+        _ => Ok((None, None)),
+    };
     let is_recorded = info.creator_pid != 0;
     let kind = match &contents {
         Ok(Contents::Other) if !is_recorded => Kind::Object,
         Ok(Contents::Other) => Kind::Segment,
         Ok(Contents::Semaphore(_)) => Kind::Semaphore,
+        Ok(
+            Contents::Topic(_)
+            | Contents::OtherVersion(Format::Topic)
+            | Contents::Damaged(Format::Topic),
+        ) => Kind::Topic,
         _ => Kind::Channel,
     };
     let user = scene.users.name(info.uid).to_owned();
     let creator = opened.creator();
     let (state, reason) = match (&contents, &found) {
-        (Ok(Contents::OtherVersion), _) => (
+        (Ok(Contents::OtherVersion(_)), _) => (
             State::Unknown,
-            "another version of this library created the channel".to_owned(),
+            format!("another version of this library created the {}", kind.name()),
         ),
-        (Ok(Contents::Damaged), _) | (Err(_), _) | (_, Err(_)) => (
+        (Ok(Contents::Damaged(_)), _) | (Err(_), _) | (_, Err(_)) => (
             State::Damaged,
-            "its words are not those of a channel: no end of it can be opened, or no message received"
-                .to_owned(),
+            match kind {
+                Kind::Topic => {
+                    "its words are not those of a topic: it cannot be opened, or its newest message not read"
+                }
+                _ => {
+                    "its words are not those of a channel: no end of it can be opened, or no message received"
+                }
+            }
+            .to_owned(),
         ),
-        (_, Ok(channel)) => {
+        (_, Ok((channel, topic))) => {
             let used = Use {
                 is_ours: info.uid == scene.euid,
                 user: &user,
                 creator_pid: info.creator_pid,
                 creator,
-                users: scene.locks.of(identity),
+                users,
             };
-            verdict::object(&used, channel.as_ref())
+            verdict::object(&used, channel.as_ref(), topic.as_ref())
         }
     };
+    let (channel, topic) = found.unwrap_or_default();
     Ok(Entry {
         name: name_of(name),
         kind,
@@ -184,7 +202,8 @@ pub fn object(name: Name<'_>, scene: &mut Scene) -> Result<Entry, Error> {
         reason,
         creator: is_recorded.then(|| creator_of(info.creator_pid, creator)),
         sysv: None,
-        channel: found.ok().flatten(),
+        channel,
+        topic,
         semaphore: match contents {
             Ok(Contents::Semaphore(value)) => Some(Semaphore {
                 counts: Some("events"),
@@ -225,6 +244,7 @@ fn unreadable(name: Name<'_>, error: Error, scene: &mut Scene) -> Result<Entry, 
         creator: None,
         sysv: None,
         channel: None,
+        topic: None,
         semaphore: None,
         holders: Vec::new(),
         identity: Some((status.dev(), status.ino())),
@@ -241,41 +261,6 @@ fn creator_of(pid: i32, creator: Creator) -> entry::Creator {
             Creator::Unknown => None,
         },
     }
-}
-
-/// What a look at a channel shows. With `is_thorough`, EBADMSG if a message of it cannot be received.
-pub fn channel(look: &Look<'_>, is_thorough: bool) -> Result<Channel, Error> {
-    let end = |side| {
-        let end = look.end(side)?;
-        Ok::<_, Error>(End {
-            held: end.is_held,
-            sharers: end.sharers,
-            sleeps: end.sleeps,
-            sleep_word: end.sleep_word,
-            lock_word: end.lock_word,
-            opens: end.opens,
-            last_pid: end.last_pid,
-        })
-    };
-    let state = look.state()?;
-    let counted = state.sent.saturating_sub(state.received);
-    let messages = match is_thorough.then(|| look.follow_records()) {
-        Some(Err(error)) if error.errno() == Errno::EBADMSG => return Err(error),
-        Some(Ok(messages)) => messages,
-        Some(Err(_)) | None => counted,
-    };
-    Ok(Channel {
-        capacity: state.capacity,
-        used: state.used,
-        messages,
-        sent: state.sent,
-        received: state.received,
-        sent_bytes: state.sent_bytes,
-        received_bytes: state.received_bytes,
-        sender: end(Side::Sender)?,
-        receiver: end(Side::Receiver)?,
-        always_fenced: look.is_always_fenced()?,
-    })
 }
 
 fn sysv(id: i32, key: Option<Key>, scene: &Scene) -> (String, Sysv) {
@@ -321,6 +306,7 @@ fn segment(info: &Info, scene: &mut Scene) -> Entry {
             ..sysv
         }),
         channel: None,
+        topic: None,
         semaphore: None,
         holders: Vec::new(),
         identity: None,
@@ -355,6 +341,7 @@ fn semaphore_set(set: &SemaphoreSet, scene: &mut Scene) -> Entry {
         creator: None,
         sysv: Some(sysv),
         channel: None,
+        topic: None,
         is_ours: semaphore.counts.is_some(),
         semaphore: Some(semaphore),
         holders: Vec::new(),

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use serde::Serialize;
 
-use crate::arguments::{Kind, Ls};
+use crate::arguments::Ls;
 use crate::entry::{Channel, Entry, Holder, Role};
 use crate::failure::Failure;
 use crate::processes::find_holders;
@@ -79,7 +79,7 @@ fn print(entries: &[Entry], has_paths: bool) -> Result<(), Failure> {
         };
         let mut row = vec![
             entry.name.clone(),
-            entry.kind_name().to_owned(),
+            entry.kind.name().to_owned(),
             size.unwrap_or_else(|| "-".to_owned()),
             entry.mode.clone(),
             entry.user.clone(),
@@ -96,11 +96,12 @@ fn print(entries: &[Entry], has_paths: bool) -> Result<(), Failure> {
     table.print()
 }
 
-/// How full a channel is, or the value of a semaphore.
+/// How full a channel is, the number of messages written to a topic, or the value of a semaphore.
 fn used(entry: &Entry) -> String {
-    match (&entry.channel, &entry.semaphore) {
-        (Some(channel), _) => format!("{}%", percent(channel)),
-        (_, Some(semaphore)) => semaphore
+    match (&entry.channel, &entry.topic, &entry.semaphore) {
+        (Some(channel), ..) => format!("{}%", percent(channel)),
+        (_, Some(topic), _) => topic.written.to_string(),
+        (.., Some(semaphore)) => semaphore
             .value
             .map_or("-".to_owned(), |value| value.to_string()),
         _ => "-".to_owned(),
@@ -130,6 +131,11 @@ fn held_by(entry: &Entry) -> String {
             pids(Role::Receiver, channel.receiver.held)
         );
     }
+    if let Some(topic) = &entry.topic {
+        let writer = pids(Role::Writer, topic.writer.held);
+        let reader = pids(Role::Reader, topic.readers.unwrap_or(0) > 0);
+        return format!("writer:{writer},reader:{reader}");
+    }
     match (&entry.semaphore, &entry.sysv) {
         (Some(semaphore), Some(_)) => format!(
             "waiting:{}",
@@ -153,15 +159,6 @@ fn held_by(entry: &Entry) -> String {
 }
 
 impl Entry {
-    pub fn kind_name(&self) -> &'static str {
-        match self.kind {
-            Kind::Channel => "channel",
-            Kind::Segment => "segment",
-            Kind::Semaphore => "semaphore",
-            Kind::Object => "object",
-        }
-    }
-
     /// The path of `--path` that has this key.
     pub fn path(&self) -> Option<String> {
         let sysv = self.sysv.as_ref()?;
@@ -177,10 +174,15 @@ impl Entry {
 
     /// Whether a process holds an end of it that this look has not found.
     fn has_unseen_holder(&self) -> bool {
-        self.channel.as_ref().is_some_and(|channel| {
-            let found = |role| self.holders.iter().any(|holder| holder.role == role);
+        let found = |role| self.holders.iter().any(|holder| holder.role == role);
+        let of_channel = self.channel.as_ref().is_some_and(|channel| {
             (channel.sender.held && !found(Role::Sender))
                 || (channel.receiver.held && !found(Role::Receiver))
-        })
+        });
+        let of_topic = self.topic.as_ref().is_some_and(|topic| {
+            (topic.writer.held && !found(Role::Writer))
+                || (topic.readers.unwrap_or(0) > 0 && !found(Role::Reader))
+        });
+        of_channel || of_topic
     }
 }

@@ -5,6 +5,7 @@
 mod arguments;
 mod check;
 mod clean;
+mod contents;
 mod entry;
 mod failure;
 mod info;

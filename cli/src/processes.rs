@@ -76,7 +76,7 @@ pub fn find_holders(entries: &mut [Entry], maps: bool) -> Unseen {
         for (index, role) in found {
             let holders = &mut entries[index].holders;
             // An end is a role of its own; of the others, the first says all.
-            let is_end = matches!(role, Role::Sender | Role::Receiver);
+            let is_end = role < Role::User;
             if is_end || holders.iter().all(|holder| holder.pid != pid) {
                 holders.push(Holder { pid, role });
             }
@@ -111,11 +111,9 @@ fn descriptors(
         let info = process.join("fdinfo").join(descriptor.file_name());
         let info = fs::read_to_string(info).unwrap_or_default();
         let kind = entries[*index].kind;
-        let roles: Vec<_> = info.lines().filter_map(|line| role(line, kind)).collect();
-        match roles.is_empty() {
-            true => found.push((*index, Role::Opener)),
-            false => found.extend(roles.into_iter().map(|role| (*index, role))),
-        }
+        // An end says more than the lock that each user has.
+        let role = info.lines().filter_map(|line| role(line, kind)).min();
+        found.push((*index, role.unwrap_or(Role::Opener)));
     }
     true
 }
@@ -124,7 +122,9 @@ fn descriptors(
 fn role(line: &str, kind: Kind) -> Option<Role> {
     let mut fields = line.strip_prefix("lock:")?.split_whitespace().skip(1);
     match fields.next()? {
+        "FLOCK" if kind == Kind::Topic => Some(Role::Reader),
         "FLOCK" => Some(Role::User),
+        "OFDLCK" if kind == Kind::Topic => Some(Role::Writer),
         "OFDLCK" if kind == Kind::Channel => match fields.nth(4)?.parse().ok()? {
             // docs/architecture.md: the bytes of the ends and of their slots.
             0..64_u64 => Some(Role::Sender),
@@ -253,6 +253,8 @@ mod tests {
             (line("OFDLCK", 64), Kind::Channel, Some(Role::Receiver)),
             (line("OFDLCK", 127), Kind::Channel, Some(Role::Receiver)),
             (line("OFDLCK", 128), Kind::Channel, None),
+            (line("OFDLCK", 0), Kind::Topic, Some(Role::Writer)),
+            (line("FLOCK ", 0), Kind::Topic, Some(Role::Reader)),
             (line("OFDLCK", 0), Kind::Object, None),
             (line("FLOCK ", 0), Kind::Segment, Some(Role::User)),
             ("pos:\t0".to_owned(), Kind::Channel, None),

@@ -3,7 +3,7 @@
 use shmcomm::info::Info;
 use shmcomm::inspect::{self, Creator};
 
-use crate::entry::{self, Channel, State};
+use crate::entry::{self, Channel, State, Topic};
 use crate::text::count;
 
 /// The key that a program uses if it does not notice that its ftok(3) has failed.
@@ -30,28 +30,46 @@ impl Use<'_> {
     }
 }
 
-/// The state of a segment or of a channel.
-pub fn object(used: &Use<'_>, channel: Option<&Channel>) -> (State, String) {
-    let ends = channel.map_or([false; 2], |channel| {
-        [channel.sender.held, channel.receiver.held]
-    });
-    match (ends, used.users) {
-        ([true, true], _) => return (State::Used, "processes send and receive".to_owned()),
-        ([true, false], _) => {
-            return (State::Used, "a process sends, and none receives".to_owned());
-        }
-        ([false, true], _) => {
-            return (State::Used, "a process receives, and none sends".to_owned());
-        }
-        (_, Some(1..)) => {
-            let users = count(used.users.unwrap_or(0), "handle");
-            return (State::Used, format!("{users} on it"));
-        }
-        _ if !used.is_ours => return (State::Foreign, format!("it belongs to {}", used.user)),
-        (_, None) => return (State::Unknown, "/proc/locks cannot be read".to_owned()),
-        (_, Some(0)) => {}
+/// Number of messages that a channel or a topic holds.
+pub fn messages(channel: Option<&Channel>, topic: Option<&Topic>) -> u64 {
+    channel.map_or(0, |channel| channel.messages) + topic.map_or(0, Topic::messages)
+}
+
+/// What the processes at the ends of a channel do; `None` if there are none.
+fn exchange(channel: &Channel) -> Option<String> {
+    let reason = match (channel.sender.held, channel.receiver.held) {
+        (true, true) => "processes send and receive",
+        (true, false) => "a process sends, and none receives",
+        (false, true) => "a process receives, and none sends",
+        (false, false) => return None,
+    };
+    Some(reason.to_owned())
+}
+
+/// The same for a topic.
+fn publication(topic: &Topic) -> Option<String> {
+    let readers = topic.readers.unwrap_or(0);
+    match (topic.writer.held, readers) {
+        (true, 0) => Some("a process writes, and none reads".to_owned()),
+        (true, _) => Some(format!("a process writes; readers: {readers}")),
+        (false, 0) => None,
+        (false, _) => Some(format!("no process writes; readers: {readers}")),
     }
-    let messages = match channel.map_or(0, |channel| channel.messages) {
+}
+
+/// The state of a segment, of a channel or of a topic.
+pub fn object(used: &Use<'_>, channel: Option<&Channel>, topic: Option<&Topic>) -> (State, String) {
+    let ends = channel.and_then(exchange);
+    if let Some(reason) = ends.or_else(|| topic.and_then(publication)) {
+        return (State::Used, reason);
+    }
+    match used.users {
+        Some(users @ 1..) => return (State::Used, format!("{} on it", count(users, "handle"))),
+        _ if !used.is_ours => return (State::Foreign, format!("it belongs to {}", used.user)),
+        None => return (State::Unknown, "/proc/locks cannot be read".to_owned()),
+        Some(0) => {}
+    }
+    let messages = match messages(channel, topic) {
         0 => String::new(),
         messages => format!("; it holds {}", count(messages, "message")),
     };

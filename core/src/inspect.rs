@@ -24,16 +24,17 @@
 
 use core::ffi::c_int;
 
-use crate::channel::look::{self, Found, Look};
+use crate::channel::look as channel;
 use crate::error::{Call, Errno, Error};
 use crate::info::Info;
 use crate::key::Key;
 use crate::name::Name;
-use crate::object::{self, ObjectName, StaleObject};
+use crate::object::{self, Found, ObjectName, StaleObject};
 use crate::semaphore;
 use crate::stale;
 use crate::sys::{self, Access, Descriptor, Path};
 use crate::sysv;
+use crate::topic::look as topic;
 
 pub use crate::stale::{Creator, State};
 
@@ -46,15 +47,26 @@ pub struct Object {
 /// What an object holds.
 pub enum Contents<'a> {
     /// A channel.
-    Channel(Look<'a>),
-    /// A channel that another version of this library created.
-    OtherVersion,
-    /// A channel that no end can be opened of: EBADMSG.
-    Damaged,
+    Channel(channel::Look<'a>),
+    /// A topic.
+    Topic(topic::Look<'a>),
+    /// A channel or a topic that another version of this library created.
+    OtherVersion(Format),
+    /// A channel or a topic that no end can be opened of: EBADMSG.
+    Damaged(Format),
     /// A semaphore with this number of events.
     Semaphore(u32),
     /// No format of this library: a segment, or the object of another program.
     Other,
+}
+
+/// What an object was made for that cannot be opened.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Format {
+    /// A channel.
+    Channel,
+    /// A topic.
+    Topic,
 }
 
 impl Object {
@@ -106,16 +118,26 @@ impl Object {
     /// What it holds.
     pub fn contents(&self) -> Result<Contents<'_>, Error> {
         let size = usize::try_from(self.status.st_size).unwrap_or(0);
-        Ok(match look::find(&self.file, size)? {
-            Found::Channel(look) => Contents::Channel(look),
-            Found::OtherVersion => Contents::OtherVersion,
-            Found::Damaged => Contents::Damaged,
-            Found::NoChannel => match semaphore::look(&self.file, size)? {
-                Some(value) => Contents::Semaphore(value),
-                None => Contents::Other,
-            },
-        })
+        contents(&self.file, size)
     }
+}
+
+fn contents(file: &Descriptor, size: usize) -> Result<Contents<'_>, Error> {
+    match topic::find(file, size)? {
+        Found::This(look) => return Ok(Contents::Topic(look)),
+        Found::OtherVersion => return Ok(Contents::OtherVersion(Format::Topic)),
+        Found::Damaged => return Ok(Contents::Damaged(Format::Topic)),
+        Found::Other => {}
+    }
+    Ok(match channel::find(file, size)? {
+        Found::This(look) => Contents::Channel(look),
+        Found::OtherVersion => Contents::OtherVersion(Format::Channel),
+        Found::Damaged => Contents::Damaged(Format::Channel),
+        Found::Other => match semaphore::look(file, size)? {
+            Some(value) => Contents::Semaphore(value),
+            None => Contents::Other,
+        },
+    })
 }
 
 /// A set of System V semaphores.
@@ -230,15 +252,15 @@ pub enum Reclaimed {
     Removed,
     /// It is not stale.
     Kept(State),
-    /// It is a stale channel that holds messages.
+    /// It is a stale channel or topic that holds messages.
     HoldsMessages,
-    /// It is a stale channel that is damaged, or of another version of the format.
+    /// It is a stale channel or topic that is damaged, or of another version of the format.
     Unreadable,
 }
 
 /// Removes the segment or the object of this name if it is stale, as
-/// [`segment::Options::reclaim`](crate::segment::Options::reclaim) does before it creates. A channel that holds
-/// messages is kept unless `with_messages`, one that cannot be read is kept. ENOENT if there is none.
+/// [`segment::Options::reclaim`](crate::segment::Options::reclaim) does before it creates. A channel or a topic
+/// that holds messages is kept unless `with_messages`, one that cannot be read is kept. ENOENT if there is none.
 pub fn reclaim(name: Name<'_>, with_messages: bool) -> Result<Reclaimed, Error> {
     if !matches!(name, Name::Posix(_) | Name::File(_)) {
         let id = segment_id(name)?;
@@ -265,12 +287,18 @@ pub fn reclaim(name: Name<'_>, with_messages: bool) -> Result<Reclaimed, Error> 
     })
 }
 
-/// Number of messages in a channel, 0 for what is none; EBADMSG if it cannot be determined.
+/// Number of messages in a channel or a topic, 0 in anything else; EBADMSG if it cannot be determined.
 fn messages(file: &Descriptor) -> Result<u64, Error> {
     let status = sys::fstat(file)?;
-    match look::find(file, usize::try_from(status.st_size).unwrap_or(0))? {
-        Found::Channel(look) => look.follow_records(),
-        Found::NoChannel => Ok(0),
-        Found::OtherVersion | Found::Damaged => Err(Call::Channel.failed(Errno::EBADMSG)),
+    match contents(file, usize::try_from(status.st_size).unwrap_or(0))? {
+        Contents::Channel(look) => look.follow_records(),
+        Contents::Topic(look) => {
+            look.check_newest()?;
+            look.state().map(|state| state.written.min(state.depth))
+        }
+        Contents::OtherVersion(_) | Contents::Damaged(_) => {
+            Err(Call::Channel.failed(Errno::EBADMSG))
+        }
+        Contents::Semaphore(_) | Contents::Other => Ok(0),
     }
 }

@@ -15,7 +15,7 @@ mod unpublished;
 use crate::error::{Call, Errno, Error};
 use crate::sys::{self, Access, Descriptor, Lock};
 
-pub use look::copy_beginning;
+pub use look::{FORMAT, Found, Mapped, copy_beginning, magic};
 pub use name::ObjectName;
 pub use removal::{StaleObject, remove};
 pub use unpublished::{TemporaryLink, Unpublished};

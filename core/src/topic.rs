@@ -7,6 +7,7 @@
 
 #[doc(hidden)]
 pub mod copy;
+pub mod look;
 mod memory;
 mod open;
 mod poll;

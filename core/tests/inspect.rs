@@ -12,7 +12,7 @@ use std::path::PathBuf;
 
 use shmcomm::channel::{self, Channel};
 use shmcomm::inspect::{self, Contents, Creator, Object, Reclaimed, State};
-use shmcomm::{Errno, Name, Side, segment};
+use shmcomm::{Errno, Name, Side, segment, topic};
 
 /// A unique name, removed when the test ends.
 struct Unique(String);
@@ -83,6 +83,55 @@ fn a_look_sees_what_the_handles_do() {
     drop((receiver, senders));
     assert!(!look.end(Side::Sender).unwrap().is_held);
     assert!(!look.end(Side::Receiver).unwrap().is_held);
+}
+
+#[test]
+fn a_look_sees_what_a_writer_does() {
+    let unique = Unique::new("topic");
+    let options = topic::Options {
+        create: true,
+        max_message: 100,
+        depth: 4,
+        ..topic::Options::new(Side::Sender)
+    };
+    let mut writer = options.open(unique.name()).unwrap();
+    let object = Object::open(unique.name()).unwrap();
+    let Contents::Topic(look) = object.contents().unwrap() else {
+        panic!("no topic");
+    };
+    assert_eq!(look.check_newest(), Ok(()));
+    for number in 1..=100 {
+        writer.write(&vec![1; number]).unwrap();
+        let (state, info) = (look.state().unwrap(), writer.info().unwrap());
+        assert_eq!(
+            (state.max_message, state.depth, state.written),
+            (info.max_message, info.depth, number as u64)
+        );
+        assert_eq!((state.writer_alive, state.writer_opens), (true, 1));
+        assert_eq!(state.last_writer, std::process::id() as i32);
+        assert_eq!(look.check_newest(), Ok(()));
+    }
+    // The message that has begun is not the newest.
+    writer.begin().unwrap();
+    assert_eq!(look.state().unwrap().written, 100);
+    drop(writer);
+    assert!(!look.state().unwrap().writer_alive);
+
+    // The looks go on while a writer does.
+    let mut writer = options.open(unique.name()).unwrap();
+    let done = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !done.load(std::sync::atomic::Ordering::Relaxed) {
+                writer.write(&[1; 50]).unwrap();
+            }
+        });
+        let looks: Vec<_> = (0..2000)
+            .map(|_| (look.state().map(drop), look.check_newest()))
+            .collect();
+        done.store(true, std::sync::atomic::Ordering::Relaxed);
+        assert!(looks.iter().all(|look| *look == (Ok(()), Ok(()))));
+    });
 }
 
 /// A load would be a fault there, SIGBUS.

@@ -23,6 +23,11 @@ fn fault(value: &Value, schema: &Value, root: &Value) -> Option<String> {
             .unwrap();
         return fault(value, &root["$defs"][name], root);
     }
+    if let Some(schemas) = schema.get("anyOf").and_then(Value::as_array) {
+        let mut faults = schemas.iter().map(|schema| fault(value, schema, root));
+        let first = faults.next().unwrap();
+        return first.filter(|_| faults.all(|fault| fault.is_some()));
+    }
     if let Some(values) = schema.get("enum").and_then(Value::as_array) {
         return (!values.contains(value)).then(|| format!("{value} is none of {values:?}"));
     }
@@ -89,12 +94,14 @@ jsonschema.validate(json.load(sys.stdin), schema)";
 fn every_command_follows_the_schema() {
     let (held, stale, foreign) = (Object::new(), Object::new(), Object::new());
     let _sender = held.channel(Side::Sender);
+    let topic = Object::new();
+    let _topic = [Side::Sender, Side::Receiver].map(|side| topic.topic(side));
     stale.stale_segment();
     std::fs::write(foreign.path(), "of another library").unwrap();
     let (segment, left) = (SysvSegment::new(), SysvSegment::stale());
     let semaphore = Semaphore::create(Name::SysvPrivate, New::default()).unwrap();
     let set = format!("sysv:id:{}", semaphore.id().unwrap());
-    let (held, stale, foreign) = (held.text(), stale.text(), foreign.text());
+    let [held, topic, stale, foreign] = [&held, &topic, &stale, &foreign].map(Object::text);
     let result = std::panic::catch_unwind(|| {
         for (command, arguments) in [
             ("ls", &["ls", "--json", "--all", "--path", "."][..]),
@@ -104,6 +111,7 @@ fn every_command_follows_the_schema() {
                     "ls",
                     "--json",
                     &held,
+                    &topic,
                     &stale,
                     &foreign,
                     &segment.name(),
@@ -111,14 +119,20 @@ fn every_command_follows_the_schema() {
                 ],
             ),
             ("info", &["info", "--json", &held]),
+            ("info", &["info", "--json", &topic]),
             ("info", &["info", "--json", &set]),
             ("who", &["who", "--json", &held]),
+            ("who", &["who", "--json", &topic]),
             ("check", &["check", "--json"]),
             ("check", &["check", "--json", &left.name(), &stale]),
             ("clean", &["clean", "--json", &held, &stale, &left.name()]),
             (
                 "watch",
                 &["watch", "--json", "-n", "0.01", "-c", "1", &held],
+            ),
+            (
+                "watch",
+                &["watch", "--json", "-n", "0.01", "-c", "1", &topic],
             ),
         ] {
             let (stdout, ..) = output(&mut tool(arguments));

@@ -73,24 +73,29 @@ fn events(object: &Object, look: impl FnOnce()) -> u32 {
 
 #[test]
 fn a_look_changes_nothing_and_wakes_no_poller() {
-    let object = Object::new();
-    let mut sender = object.channel(Side::Sender);
+    let [channel, topic] = [(); 2].map(|()| Object::new());
+    let mut sender = channel.channel(Side::Sender);
     for length in [1, 5000, 0, 200] {
         sender.send(&vec![7; length], 0).unwrap();
     }
-    let before = state(&object);
-    let seen = events(&object, || {
-        for command in looks(&object) {
-            output(&mut tool(&command));
-        }
-    });
-    assert_eq!(
-        seen & !(libc::IN_OPEN | libc::IN_CLOSE_NOWRITE),
-        0,
-        "{seen:#x}"
-    );
-    assert_ne!(seen, 0);
-    assert_eq!(state(&object), before);
+    let mut writer = topic.topic(Side::Sender);
+    writer.write(b"message").unwrap();
+    let _reader = topic.topic(Side::Receiver);
+    for object in [&channel, &topic] {
+        let before = state(object);
+        let seen = events(object, || {
+            for command in looks(object) {
+                output(&mut tool(&command));
+            }
+        });
+        assert_eq!(
+            seen & !(libc::IN_OPEN | libc::IN_CLOSE_NOWRITE),
+            0,
+            "{seen:#x}"
+        );
+        assert_ne!(seen, 0);
+        assert_eq!(state(object), before);
+    }
 }
 
 /// No lock is taken, so that a claim, a reclaim or an attach at the same moment succeeds.
@@ -99,9 +104,14 @@ fn a_look_takes_no_lock() {
     if !has_tool("strace") {
         return;
     }
-    let object = Object::new();
-    object.stale_channel(&[b"message"]);
-    for command in looks(&object) {
+    let [channel, topic] = [(); 2].map(|()| Object::new());
+    channel.stale_channel(&[b"message"]);
+    topic.stale_topic(&[b"message"]);
+    for (object, command) in [&channel, &topic].into_iter().flat_map(|object| {
+        looks(object)
+            .into_iter()
+            .map(move |command| (object, command))
+    }) {
         let mut strace = std::process::Command::new("strace");
         strace.args([
             "-f",
@@ -166,13 +176,29 @@ fn verdict(object: &Object) -> String {
         .to_owned()
 }
 
+fn assert_damaged(object: &Object, what: &str) {
+    assert_eq!(verdict(object), "damaged", "{what}");
+    for command in looks(object) {
+        assert!(
+            (0..=2).contains(&output(&mut tool(&command)).2),
+            "{command:?}"
+        );
+    }
+    for arguments in [&["clean", "--yes"][..], &["clean", "--yes", "--messages"]] {
+        let (_, _, status) = output(tool(arguments).arg(object.text()));
+        assert_eq!(status, 1, "{what}");
+    }
+    assert!(object.path().exists(), "{what}");
+}
+
+type Damage = (&'static str, fn(&Object));
+
 #[test]
 fn a_damaged_channel_is_said_to_be_damaged() {
     // docs/architecture.md: offsets of positions, and of the second record.
     const TAIL: u64 = 64;
     const HEAD: u64 = 128;
     const RECORD: u64 = 4096 + 8;
-    type Damage = (&'static str, fn(&Object));
     let damages: [Damage; 7] = [
         ("the ring's start", |object| write(object, &[1], 8)),
         ("a position beyond the ring", |object| {
@@ -191,29 +217,57 @@ fn a_damaged_channel_is_said_to_be_damaged() {
         object.stale_channel(&[b"", b"message", b"message"]);
         assert_eq!(verdict(&object), "stale");
         damage(&object);
-        assert_eq!(verdict(&object), "damaged", "{what}");
-        for command in looks(&object) {
-            assert!(
-                (0..=2).contains(&output(&mut tool(&command)).2),
-                "{command:?}"
-            );
-        }
-        for arguments in [&["clean", "--yes"][..], &["clean", "--yes", "--messages"]] {
-            let (_, _, status) = output(tool(arguments).arg(object.text()));
-            assert_eq!(status, 1, "{what}");
-        }
-        assert!(object.path().exists(), "{what}");
+        assert_damaged(&object, what);
     }
 }
 
 #[test]
-fn a_channel_of_another_version_is_left_alone() {
+fn a_damaged_topic_is_said_to_be_damaged() {
+    // docs/architecture.md: offsets of words, and of the second message, whose slot has 128 bytes.
+    const INTENT: u64 = 64;
+    const LAST: u64 = 128;
+    const SECOND: u64 = 4096 + 128;
+    let damages: [Damage; 9] = [
+        ("where the slots start", |object| write(object, &[1], 8)),
+        ("the longest message", |object| {
+            write(object, &[0xff; 8], 16)
+        }),
+        ("no message", |object| write(object, &[0; 8], 16)),
+        ("a depth", |object| write(object, &[8], 24)),
+        ("a large depth", |object| write(object, &[0xff; 8], 24)),
+        ("an intent too far", |object| write(object, &[4], INTENT)),
+        ("an intent too early", |object| write(object, &[3], LAST)),
+        ("a length", |object| write(object, &[101], SECOND)),
+        ("a shorter file", |object| set_size(object, 4096)),
+    ];
+    for (what, damage) in damages {
+        let object = Object::new();
+        object.stale_topic(&[b"", b"message"]);
+        assert_eq!(verdict(&object), "stale");
+        damage(&object);
+        assert_damaged(&object, what);
+    }
+}
+
+#[test]
+fn a_topic_whose_writer_died_amid_a_message_is_not_damaged() {
     let object = Object::new();
-    object.stale_channel(&[]);
-    write(&object, &[0x7f], 6);
-    assert_eq!(verdict(&object), "unknown");
-    assert_eq!(run(["clean", "--yes", "--messages", &object.text()]).2, 1);
-    assert!(object.path().exists());
+    object.stale_topic(&[b"message"]);
+    write(&object, &[2], 64);
+    assert_eq!(verdict(&object), "stale");
+}
+
+#[test]
+fn an_object_of_another_version_is_left_alone() {
+    let [channel, topic] = [(); 2].map(|()| Object::new());
+    channel.stale_channel(&[]);
+    topic.stale_topic(&[]);
+    for object in [&channel, &topic] {
+        write(object, &[0x7f], 6);
+        assert_eq!(verdict(object), "unknown");
+        assert_eq!(run(["clean", "--yes", "--messages", &object.text()]).2, 1);
+        assert!(object.path().exists());
+    }
 }
 
 #[test]
@@ -230,14 +284,21 @@ fn a_foreign_object_is_looked_at_without_filling_its_holes() {
 
 #[test]
 fn a_watched_file_that_shrinks_is_a_failure() {
-    let object = Object::new();
-    object.stale_channel(&[]);
+    let [channel, topic] = [(); 2].map(|()| Object::new());
+    channel.stale_channel(&[]);
+    topic.stale_topic(&[]);
+    [&channel, &topic]
+        .into_iter()
+        .for_each(shrink_while_watched);
+}
+
+fn shrink_while_watched(object: &Object) {
     let mut watch = tool(["watch", "-n", "0.01", &object.text()]);
     let mut watch = Child(watch.stdout(std::process::Stdio::piped()).spawn().unwrap());
     let mut output = BufReader::new(watch.0.stdout.take().unwrap());
-    // It has looked at the channel.
+    // It has looked.
     output.read_line(&mut String::new()).unwrap();
-    set_size(&object, 0);
+    set_size(object, 0);
     output.read_to_end(&mut Vec::new()).unwrap();
     assert_eq!(watch.0.wait().unwrap().code(), Some(2));
 }
@@ -245,8 +306,15 @@ fn a_watched_file_that_shrinks_is_a_failure() {
 /// The file loses and gets back its pages while it is looked at: no SIGBUS.
 #[test]
 fn a_file_that_shrinks_meanwhile_is_survived() {
-    let object = Object::new();
-    object.stale_channel(&[&[7; 1000], &[7; 20000]]);
+    let [channel, topic] = [(); 2].map(|()| Object::new());
+    channel.stale_channel(&[&[7; 1000], &[7; 20000]]);
+    topic.stale_topic(&[b"message"]);
+    [&channel, &topic]
+        .into_iter()
+        .for_each(look_while_it_shrinks);
+}
+
+fn look_while_it_shrinks(object: &Object) {
     let bytes = fs::read(object.path()).unwrap();
     let is_done = std::sync::atomic::AtomicBool::new(false);
     std::thread::scope(|scope| {

@@ -9,4 +9,5 @@ mod messages;
 mod names;
 mod output;
 mod support;
+mod topics;
 mod users;

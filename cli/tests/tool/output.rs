@@ -6,14 +6,14 @@ use shmcomm::semaphore::{self, New, Semaphore};
 
 use crate::support::*;
 
-fn masks(object: &Object, pids: &[(i32, &'static str)]) -> Vec<(String, &'static str)> {
+pub fn masks(object: &Object, pids: &[(i32, &'static str)]) -> Vec<(String, &'static str)> {
     let mut masks = vec![(object.text(), "NAME")];
     masks.extend(pids.iter().map(|(pid, mask)| (pid.to_string(), *mask)));
     masks
 }
 
 /// The user that runs the tests, as the tool names it.
-fn user() -> String {
+pub fn user() -> String {
     // SAFETY: takes no argument, and the entry stays valid until the next call.
     unsafe {
         let entry = libc::getpwuid(libc::geteuid());
@@ -27,7 +27,7 @@ fn user() -> String {
 }
 
 /// A row of the table with the age masked.
-fn row(line: &str) -> String {
+pub fn row(line: &str) -> String {
     let mut cells: Vec<_> = line.split(' ').collect();
     cells[6] = "AGE";
     cells.join(" ").replace(&format!(" {} ", user()), " USER ")

@@ -7,7 +7,7 @@ use std::process::{Command, Output, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
 use std::{env, fs, io, thread};
 
-use shmcomm::{Channel, Name, Segment, Side, channel, segment};
+use shmcomm::{Channel, Name, Segment, Side, Topic, channel, segment, topic};
 
 #[path = "../../../tests/support/measure.rs"]
 pub mod measure;
@@ -108,6 +108,17 @@ impl Object {
         options.open(self.name()).unwrap()
     }
 
+    /// A writer or a reader of a topic, which the writer creates if need be.
+    pub fn topic(&self, side: Side) -> Topic {
+        let options = topic::Options {
+            create: side == Side::Sender,
+            max_message: 100,
+            depth: 4,
+            ..topic::Options::new(side)
+        };
+        options.open(self.name()).unwrap()
+    }
+
     pub fn segment(&self) -> Segment {
         let options = segment::Options {
             create: true,
@@ -142,6 +153,16 @@ impl Object {
                 sender.send(message, 0).unwrap();
             }
         });
+    }
+
+    /// A topic with these messages, whose creator has exited. Returns the pid that the creator had.
+    pub fn stale_topic(&self, messages: &[&[u8]]) -> i32 {
+        in_dead_process(|| {
+            let mut writer = self.topic(Side::Sender);
+            for message in messages {
+                writer.write(message).unwrap();
+            }
+        })
     }
 
     pub fn stale_segment(&self) {

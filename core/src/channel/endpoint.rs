@@ -30,7 +30,7 @@ pub(super) const MAX_SLOTS: u32 = 63;
 
 impl Side {
     /// The byte whose lock is the end.
-    pub(super) fn byte(self) -> i64 {
+    pub(crate) fn byte(self) -> i64 {
         match self {
             Self::Sender => 0,
             Self::Receiver => 64,

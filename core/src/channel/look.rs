@@ -1,51 +1,26 @@
 //! A look at a channel from outside, for tools: it takes no end and no lock, and changes nothing.
 //!
-//! The words are copied out of a read-only mapping by the kernel. A read(2) would wake a process that polls
-//! the channel's descriptor; a load would be a fault (SIGBUS) if another process has made the file smaller.
+//! The kernel copies the words out of a read-only mapping: `object/look.rs` says why.
 
 use core::cell::Cell;
-use core::ffi::c_void;
-use core::ptr::NonNull;
 use core::sync::atomic::Ordering;
 
 use super::endpoint::{MAX_SLOTS, Side};
 use super::memory::{Layout, MAGIC, at};
-use super::ring::{self, WORD};
+use super::ring;
 use super::wakeup;
 use super::word::Word64;
 use crate::error::{Call, Errno, Error};
-use crate::object;
-use crate::sys::{self, Access, Descriptor};
+use crate::object::{self, FORMAT, Found, Mapped};
+use crate::sys::{self, Descriptor};
 
-/// The bits of the magic that name the format; the others are its version.
-const FORMAT: u64 = (1 << 48) - 1;
 /// The smallest page of any system that this library supports.
 const MIN_PAGE: usize = 4096;
 
 /// A channel, mapped read-only.
 pub struct Look<'a> {
-    file: &'a Descriptor,
-    base: NonNull<c_void>,
+    mapped: Mapped<'a>,
     layout: Layout,
-}
-
-impl Drop for Look<'_> {
-    fn drop(&mut self) {
-        // SAFETY: mapped in `find`, of this size; nothing refers to it.
-        let _ = unsafe { sys::munmap(self.base, self.layout.file_size()) };
-    }
-}
-
-/// What an object is, as far as channels are concerned.
-pub enum Found<'a> {
-    /// A channel.
-    Channel(Look<'a>),
-    /// A channel of another version of the format.
-    OtherVersion,
-    /// A channel whose file has the wrong size, or whose first words are wrong.
-    Damaged,
-    /// Something else.
-    NoChannel,
 }
 
 /// Counters and words of a channel at one moment.
@@ -87,63 +62,46 @@ pub struct End {
 }
 
 /// Looks for a channel in a file of this size.
-pub(crate) fn find(file: &Descriptor, size: usize) -> Result<Found<'_>, Error> {
+pub(crate) fn find(file: &Descriptor, size: usize) -> Result<Found<Look<'_>>, Error> {
     let layout = Layout::of(size, MIN_PAGE);
     let header = layout.map_or(0, Layout::before_header);
     if size < MIN_PAGE || !sys::has_data(file, header) {
-        return Ok(Found::NoChannel);
+        return Ok(Found::Other);
     }
     let Ok(layout) = layout else {
         return find_damaged(file);
     };
     let look = Look {
-        base: sys::mmap(file, size, Access::Read)?,
-        file,
+        mapped: Mapped::new(file, size, Call::Channel)?,
         layout,
     };
     Ok(match (look.long(at::MAGIC)?, look.long(at::RING_START)?) {
-        (MAGIC, start) if start == layout.ring_start as u64 => Found::Channel(look),
+        (MAGIC, start) if start == layout.ring_start as u64 => Found::This(look),
         (MAGIC, _) => Found::Damaged,
         (magic, _) if magic & FORMAT == MAGIC & FORMAT => Found::OtherVersion,
-        _ => Found::NoChannel,
+        _ => Found::Other,
     })
 }
 
 /// A file whose size fits no channel may have been one: the header is its first page on most systems.
-fn find_damaged(file: &Descriptor) -> Result<Found<'_>, Error> {
-    let mut magic = [0; WORD as usize];
-    let is_channel = object::copy_beginning(file, &mut magic)?
-        && u64::from_ne_bytes(magic) & FORMAT == MAGIC & FORMAT;
-    Ok(match is_channel {
-        true => Found::Damaged,
-        false => Found::NoChannel,
+fn find_damaged(file: &Descriptor) -> Result<Found<Look<'_>>, Error> {
+    Ok(match object::magic(file)? {
+        Some(magic) if magic & FORMAT == MAGIC & FORMAT => Found::Damaged,
+        _ => Found::Other,
     })
 }
 
 impl Look<'_> {
-    /// Copies bytes of the file; the range lies in the mapping.
-    fn copy(&self, offset: usize, to: &mut [u8]) -> Result<(), Error> {
-        // SAFETY: in the mapping; nothing is read here.
-        let from = unsafe { self.base.byte_add(offset) };
-        sys::copy_mapped(from, to).map_err(|errno| match errno.raw() {
-            // Another process has made the file smaller.
-            libc::EFAULT => CORRUPT,
-            _ => Call::Channel.failed(errno),
-        })
-    }
-
     /// A 64-bit word of the header.
     fn long(&self, at: usize) -> Result<u64, Error> {
-        let mut bytes = [0; 8];
-        self.copy(self.layout.before_header().wrapping_add(at), &mut bytes)?;
-        Ok(u64::from_ne_bytes(bytes))
+        let header = self.layout.before_header();
+        self.mapped.long(header.wrapping_add(at))
     }
 
     /// A 32-bit word of the header.
     fn word(&self, at: usize) -> Result<u32, Error> {
-        let mut bytes = [0; 4];
-        self.copy(self.layout.before_header().wrapping_add(at), &mut bytes)?;
-        Ok(u32::from_ne_bytes(bytes))
+        let header = self.layout.before_header();
+        self.mapped.word(header.wrapping_add(at))
     }
 
     /// The position and the message count of a side.
@@ -190,10 +148,10 @@ impl Look<'_> {
             ),
         };
         let sleep_word = self.word(sleep)?;
-        let is_held = sys::fcntl_getlk(self.file, side.byte());
+        let is_held = sys::fcntl_getlk(self.mapped.file, side.byte());
         let mut sharers = 0_u32;
         if is_held {
-            let is_taken = |slot: &u32| sys::fcntl_getlk(self.file, side.slot_byte(*slot));
+            let is_taken = |slot: &u32| sys::fcntl_getlk(self.mapped.file, side.slot_byte(*slot));
             sharers = (1..=MAX_SLOTS).filter(is_taken).count() as u32;
         }
         Ok(End {
@@ -305,7 +263,7 @@ impl<'a> Window<'a> {
         let start = offset & !MIN_PAGE.wrapping_sub(1);
         if start != self.start {
             let from = ring_start.wrapping_add(start);
-            self.look.copy(from, &mut self.bytes)?;
+            self.look.mapped.copy(from, &mut self.bytes)?;
             self.start = start;
         }
         let word = self.bytes.get(offset.wrapping_sub(start)..);

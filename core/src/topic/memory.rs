@@ -18,16 +18,16 @@ use crate::fork::Mapping;
 use crate::sys::{self, Access, Descriptor};
 
 /// Size of the header's words and least size of the header, in bytes.
-const HEADER: usize = 4096;
+pub(super) const HEADER: usize = 4096;
 /// The first word of a topic, with the version of the format.
-const MAGIC: u64 = 0x0001_0063_6970_6f74;
+pub(super) const MAGIC: u64 = 0x0001_0063_6970_6f74;
 /// Slots begin at multiples of this size, so that no two share a cache line.
 const LINE: usize = 64;
 /// Bytes of a slot before those of its message: the length word, and as many unused ones.
 const SLOT_HEAD: usize = UNIT;
 
 /// Offsets of the words in the header, in bytes.
-mod at {
+pub(super) mod at {
     pub const MAGIC: usize = 0;
     pub const SLOTS_START: usize = 8;
     pub const MAX_MESSAGE: usize = 16;
@@ -107,6 +107,30 @@ impl Layout {
         }
     }
 
+    /// The layout whose words these are. `None` if no topic of this size on a system with pages of this
+    /// size has it.
+    pub fn of(
+        [slots_start, max_message, depth]: [u64; 3],
+        file_size: usize,
+        page_size: usize,
+    ) -> Option<Self> {
+        let slots_start = usize::try_from(slots_start).ok()?;
+        let depth = usize::try_from(depth).ok()?;
+        let max_message = usize::try_from(max_message).ok()?;
+        let layout = Self::new(max_message, depth, page_size.max(slots_start)).ok()?;
+        let is_found = slots_start.is_power_of_two()
+            && (layout.slots_start, layout.depth) == (slots_start, depth)
+            && layout.file_size() == file_size;
+        is_found.then_some(layout)
+    }
+
+    /// The offset of a message's slot in the file.
+    pub fn slot(self, number: u64) -> usize {
+        let index = number.wrapping_sub(1) as usize & self.depth.wrapping_sub(1);
+        let slots = self.stride.wrapping_mul(index);
+        self.slots_start.wrapping_add(slots)
+    }
+
     /// The size of the topic's file.
     pub fn file_size(self) -> usize {
         // `new` has computed this without an overflow.
@@ -177,15 +201,10 @@ impl Memory {
     /// The layout that the header states. `None` if it is that of no topic of this version and size, or
     /// comes from a system with smaller pages.
     fn layout(&self) -> Option<Layout> {
-        let load = |at| usize::try_from(self.view.long(at).load(Relaxed)).ok();
-        let (slots_start, depth) = (load(at::SLOTS_START)?, load(at::DEPTH)?);
-        let page_size = sys::page_size().max(slots_start);
-        let layout = Layout::new(load(at::MAX_MESSAGE)?, depth, page_size).ok()?;
-        let is_found = self.view.long(at::MAGIC).load(Relaxed) == MAGIC
-            && slots_start.is_power_of_two()
-            && (layout.slots_start, layout.depth) == (slots_start, depth)
-            && layout.file_size() == self.mapping.size();
-        is_found.then_some(layout)
+        let load = |at| self.view.long(at).load(Relaxed);
+        let words = [at::SLOTS_START, at::MAX_MESSAGE, at::DEPTH].map(load);
+        let layout = Layout::of(words, self.mapping.size(), sys::page_size());
+        layout.filter(|_| load(at::MAGIC) == MAGIC)
     }
 
     /// Whether this process may write to the header.
