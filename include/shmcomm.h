@@ -986,7 +986,8 @@ ssize_t shmc_topic_latest(struct shmc_topic *topic,
 /// Finds the next message, which the program reads in place. The writer may
 /// overwrite the message meanwhile: rely on what was read only after
 /// shmc_topic_release has returned 0. Peeking again finds the same message, or
-/// a later one if it was overwritten.
+/// a later one if it was overwritten. A shmc_topic_read ends the peek, even if
+/// it fails.
 ///
 /// len: is set to the message's length in bytes.
 /// lost, timeout_ms: as for shmc_topic_read.

@@ -156,6 +156,7 @@ impl Topic {
         let mut deadline = None;
         loop {
             let reader = self.role.reader(&self.endpoint)?;
+            reader.cancel();
             match next_whole(self.memory.view(), reader, |view, number| {
                 load(view, number, buffer)
             }) {

@@ -1,4 +1,4 @@
-//! Inaccessible pages before and after each channel's mapping. The library calls this program's
+//! Inaccessible pages before and after each mapping of a channel or a topic. The library calls this program's
 //! mmap(2) and munmap(2), which add them.
 
 use std::ffi::{c_int, c_void};
@@ -11,7 +11,7 @@ const GUARD: usize = 1 << 20;
 /// The mappings that have guards.
 static GUARDED: Mutex<Vec<Range<usize>>> = Mutex::new(Vec::new());
 
-/// Whether all these bytes are in one mapping of a channel.
+/// Whether all these bytes are in one of these mappings.
 pub fn is_mapped(start: usize, length: usize) -> bool {
     let guarded = GUARDED.lock().unwrap();
     guarded
@@ -19,7 +19,8 @@ pub fn is_mapped(start: usize, length: usize) -> bool {
         .any(|range| range.start <= start && start + length <= range.end)
 }
 
-/// Same as mmap(2), but a reservation without access gets more such pages on both sides.
+/// Same as mmap(2), but a reservation without access gets more such pages on both sides, and a file is
+/// mapped in the middle of such a reservation.
 #[unsafe(no_mangle)]
 extern "C" fn mmap(
     address: *mut c_void,
@@ -29,6 +30,26 @@ extern "C" fn mmap(
     file: c_int,
     offset: i64,
 ) -> *mut c_void {
+    let is_file = address.is_null() && file >= 0;
+    if is_file {
+        let reserve = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
+        let start = mmap(address, length, libc::PROT_NONE, reserve, -1, 0);
+        if start == libc::MAP_FAILED {
+            return start;
+        }
+        let mapped = mmap(
+            start,
+            length,
+            protection,
+            flags | libc::MAP_FIXED,
+            file,
+            offset,
+        );
+        if mapped == libc::MAP_FAILED {
+            munmap(start, length);
+        }
+        return mapped;
+    }
     let guarded =
         address.is_null() && protection == libc::PROT_NONE && flags & libc::MAP_NORESERVE != 0;
     let extra = if guarded { GUARD } else { 0 };

@@ -1,12 +1,14 @@
-//! Random operations on a channel, compared with a model of it, with deaths and damage.
+//! Random operations on a channel and on a topic, compared with models of them, with deaths and damage.
 //!
-//! `cargo run --release -p shmcomm-fuzz -- --seconds 60 [--seed N]`: one channel for each seed,
+//! `cargo run --release -p shmcomm-fuzz -- --seconds 60 [--seed N]`: a channel and a topic for each seed,
 //! counted up from N. A failure prints its seed; with `--seconds 0` that seed alone runs again.
 
 mod death;
 mod guard;
+mod liar;
 mod polled;
 mod random;
+mod topic;
 mod world;
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -32,19 +34,22 @@ fn main() {
     }
     let first = seed;
     let end = Instant::now() + Duration::from_secs(seconds);
-    let mut counts = world::Counts::default();
+    let (mut channels, mut topics) = (world::Counts::default(), topic::Counts::default());
     loop {
-        let world = World::new(seed);
-        let path = world.path();
+        let (channel, topic) = (World::new(seed), topic::World::new(seed));
+        let paths = [channel.path(), topic.path()];
         std::panic::set_hook(Box::new(move |what| {
-            let _ = std::fs::remove_file(&path);
+            for path in &paths {
+                let _ = std::fs::remove_file(path);
+            }
             eprintln!("{what}\nrepeat with: --seconds 0 --seed {seed}");
         }));
-        world.run(&mut counts);
+        channel.run(&mut channels);
+        topic.run(&mut topics);
         seed += 1;
         if Instant::now() >= end {
             break;
         }
     }
-    println!("seeds {first} to {}: {counts:?}", seed - 1);
+    println!("seeds {first} to {}: {channels:?}, {topics:?}", seed - 1);
 }

@@ -12,7 +12,7 @@ use crate::guard;
 use crate::random::Random;
 
 /// On a busy machine, a call may outlast its timeout by less than this.
-const PATIENCE: Duration = Duration::from_secs(5);
+pub const PATIENCE: Duration = Duration::from_secs(5);
 
 /// The totals of all channels.
 #[derive(Default, Debug)]

@@ -119,6 +119,19 @@ fn each_lost_message_is_counted_once() {
         "read: \"\" lost 0",
     ];
     assert_eq!(stale, lines(&expected));
+    // A read ends a peek, even if it fails: it may have skipped the message that was overwritten.
+    let ended = counted("write a other peek 0 other writen 5 8 other small 4 release read 0");
+    let expected = [
+        "open: ok",
+        "open: ok",
+        "write: ok",
+        "peek: \"a\" lost 0",
+        "writen: ok",
+        "small: errno 90",
+        "release: errno 22",
+        "read: \"\" lost 4",
+    ];
+    assert_eq!(ended, lines(&expected));
 }
 
 #[test]

@@ -175,7 +175,6 @@ impl Reader {
     #[inline(always)]
     pub fn read(&mut self, number: u64) -> u64 {
         self.position = number;
-        self.has_peeked = false;
         self.report_lost()
     }
 
