@@ -31,13 +31,14 @@ impl Liar {
             true => 4096 + stride * self.random.below(self.depth),
         };
         let near = self.random.below(10).wrapping_sub(5);
-        let value = match self.random.below(7) {
+        let value = match self.random.below(8) {
             0 => near,
             1 => self.written.wrapping_add(near),
             2 => self.written.wrapping_add(self.depth).wrapping_add(near),
             3 => self.max_message.wrapping_add(near),
             4 => (1_u64 << self.random.below(64)).wrapping_add(near),
-            5 => self.random.below(200),
+            5 => 1 << self.random.below(20),
+            6 => self.random.below(200),
             _ => self.random.next(),
         };
         self.file.write_all_at(&value.to_ne_bytes(), at).unwrap();
