@@ -1,4 +1,5 @@
-//! Topics: the writer's cost per message, with readers and without, and reads of the newest value.
+//! Topics: the writer's cost per message, without readers and beside sleeping ones, and reads of the newest
+//! value.
 
 use std::ffi::{CString, c_char, c_int, c_uint, c_void};
 use std::ptr;
@@ -36,12 +37,9 @@ const WAKES: u32 = 50;
 /// Operations between two looks at the clock.
 const BATCH: u32 = 100;
 
-const WRITES: [(&str, usize, libc::mode_t); 5] = [
-    ("no reader, mode 0600", 0, 0o600),
-    ("no reader, mode 0644", 0, 0o644),
-    ("1 reader, awake", 1, 0o600),
-    ("4 readers, awake", 4, 0o600),
-    ("16 readers, awake", 16, 0o600),
+const WRITES: [(&str, libc::mode_t); 2] = [
+    ("no reader, mode 0600", 0o600),
+    ("no reader, mode 0644", 0o644),
 ];
 const SLEEPERS: [usize; 3] = [0, 1, 16];
 const NEWEST: [&str; 3] = ["`shmc_topic_latest`", "seqlock", "robust `pthread_mutex_t`"];
@@ -49,7 +47,7 @@ const NEWEST: [&str; 3] = ["`shmc_topic_latest`", "seqlock", "robust `pthread_mu
 pub fn measure(run: &Run) -> Result<()> {
     println!("\n## Topics");
     let api = Api::load(&compile::library()?)?;
-    let mut table = Table::new(["64-byte messages", "write, ns", "read by each, M/s"]);
+    let mut table = Table::new(["64-byte messages", "write, ns"]);
     table.rows(WRITES.map(|(name, ..)| name));
     table.rows(SLEEPERS.map(|count| format!("{count} readers, asleep")));
     let mut newest = Table::new(["newest value", "reads, M/s", "writes, M/s"]);
@@ -59,7 +57,7 @@ pub fn measure(run: &Run) -> Result<()> {
         &table,
         WRITES.len() + SLEEPERS.len(),
         |which, samples| match WRITES.get(which) {
-            Some(&(_, readers, mode)) => busy(run, api, which, readers, mode, samples),
+            Some(&(_, mode)) => alone(run, api, which, mode, samples),
             None => asleep(run, api, which, SLEEPERS[which - WRITES.len()], samples),
         },
     )? {
@@ -73,9 +71,8 @@ pub fn measure(run: &Run) -> Result<()> {
         table.print();
     }
     println!(
-        "\nAwake: the writer and all readers run at full speed, the readers on one core. Asleep: the \
-         call that wakes them, once they sleep. Newest value: one process writes 64 bytes at full speed, \
-         another one reads them."
+        "\nAsleep: the call that wakes them, once they sleep. Newest value: one process writes 64 bytes \
+         at full speed, another one reads them."
     );
     Ok(())
 }
@@ -131,36 +128,21 @@ fn during(mut operation: impl FnMut() -> Result<bool>) -> Result<Vec<f64>> {
     Ok(vec![f64::from(count)])
 }
 
-fn busy(
+fn alone(
     run: &Run,
     api: &'static Api,
     which: usize,
-    readers: usize,
     mode: libc::mode_t,
     samples: &mut Samples,
 ) -> Result<()> {
     let name = name(run)?;
-    let writer = Topic::open(api, &name, SEND, mode)?;
-    drop(writer);
-    let readers: Vec<_> = (0..readers)
-        .map(|_| {
-            Process::start(1, || {
-                let topic = Topic::open(api, &name, RECEIVE, 0)?;
-                let mut message = Message::default();
-                during(|| Ok(topic.read(&mut message, 0)))
-            })
-        })
-        .collect::<Result<_>>()?;
+    drop(Topic::open(api, &name, SEND, mode)?);
     let writer = Process::start(0, || {
         let topic = Topic::open(api, &name, SEND & !1, 0)?;
         during(|| topic.write(&Message::default()).map(|()| true))
     })?;
     let written = writer.finish()?[0];
     samples.push((which, 1, TIME.as_nanos() as f64 / written));
-    for reader in readers {
-        let read = reader.finish()?[0];
-        samples.push((which, 2, read / TIME.as_micros() as f64));
-    }
     Ok(())
 }
 

@@ -4,6 +4,7 @@
 mod channel;
 mod peer;
 mod peers;
+mod publish;
 mod sizes;
 mod syscalls;
 mod workload;
@@ -20,7 +21,11 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
         None => {
-            let ours: [Section; 2] = [("channel", channel::measure), ("sizes", sizes::measure)];
+            let ours: [Section; 3] = [
+                ("channel", channel::measure),
+                ("sizes", sizes::measure),
+                ("publish", publish::measure),
+            ];
             shmcomm_bench::main(&[&SECTIONS[..], &ours].concat())
         }
     }
