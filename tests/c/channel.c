@@ -1,15 +1,11 @@
 /*
  * Makes the calls that its arguments name, in order, on the channel opened last, and prints the
- * result of each. "mark" stops a traced process before the next call and after it.
+ * result of each; the flag h is SHMC_SHARED. "mark" stops a traced process before the next call and after it.
  */
 #define _GNU_SOURCE
-#include "shmcomm.h"
+#include "calls.h"
 
-#include <errno.h>
 #include <poll.h>
-#include <signal.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
 #include <sys/time.h>
@@ -20,56 +16,6 @@
 static shmc_channel *channel;
 static int descriptor = -1;
 static char buffer[1 << 22];
-
-static int marked;
-
-/* Stops a traced process when the call after "mark" has returned. */
-static void end_mark(void)
-{
-    int result = errno;
-
-    if (marked) {
-        marked = 0;
-        raise(SIGUSR1);
-        errno = result;
-    }
-}
-
-static void on_alarm(int number)
-{
-    (void)number;
-}
-
-static void print(const char *call, int failed)
-{
-    end_mark();
-    if (failed)
-        printf("%s: errno %d\n", call, errno);
-    else
-        printf("%s: ok\n", call);
-}
-
-/* c: create, x: exclusive, s: send, r: receive, h: shared, i: interruptible */
-static int flags(const char *letters)
-{
-    int result = 0;
-
-    for (; *letters != '\0'; letters++)
-        switch (*letters) {
-        case 'c': result |= SHMC_CREATE; break;
-        case 'x': result |= SHMC_EXCL; break;
-        case 's': result |= SHMC_SEND; break;
-        case 'r': result |= SHMC_RECV; break;
-        case 'h': result |= SHMC_SHARED; break;
-        case 'i': result |= SHMC_INTR; break;
-        }
-    return result;
-}
-
-static long number(const char *text)
-{
-    return strtol(text, NULL, 0);
-}
 
 static long now_ms(void)
 {
@@ -123,7 +69,8 @@ int main(int argc, char **argv)
         errno = 0;
         if (strcmp(what, "open") == 0 && i + 4 < argc) {
             channel = shmc_channel_open(argv[i + 1], (size_t)number(argv[i + 2]),
-                                        flags(argv[i + 3]), (mode_t)number(argv[i + 4]));
+                                        flags(argv[i + 3], SHMC_SHARED),
+                                        (mode_t)number(argv[i + 4]));
             i += 4;
             print(what, channel == NULL);
         } else if (strcmp(what, "send") == 0) {

@@ -8,7 +8,6 @@
 #include <sys/wait.h>
 
 #include "hostile.h"
-#include "shmcomm.h"
 
 #define MAX_MESSAGE 200
 #define STRIDE 256
@@ -135,8 +134,9 @@ static shmc_topic *open_handle(const char *name, int i)
     return shmc_topic_open(name, MAX_MESSAGE, DEPTH, flags | SHMC_CREATE, 0600);
 }
 
-static void round_of(const char *path)
+static void round_of(const char *path, int unused)
 {
+    (void)unused;
     char name[256];
     shmc_topic *handles[HANDLES];
     snprintf(name, sizeof name, "file:%s", path);
@@ -170,10 +170,7 @@ static void round_of(const char *path)
         else
             read_from(handles[i], started);
     }
-    int status;
-    kill(attacker, SIGKILL);
-    if (waitpid(attacker, &status, 0) != attacker || !WIFSIGNALED(status))
-        fail("attacker", status);
+    stop(attacker);
     for (int i = 0; i < HANDLES; i++)
         shmc_topic_close(handles[i]);
     unlink(path);
@@ -181,16 +178,5 @@ static void round_of(const char *path)
 
 int main(int argc, char **argv)
 {
-    if (argc < 5)
-        return 2;
-    patience = atof(argv[4]);
-    state = strtoull(argv[3], NULL, 0);
-    double end = now_ms() + atof(argv[2]) * 1e3;
-    do
-        round_of(argv[1]);
-    while (now_ms() < end);
-    printf("%ld calls, %ld successes\n", calls, successes);
-    if (successes == 0 || successes == calls)
-        return 3;
-    return slow > 0 ? 4 : 0;
+    return run(argc, argv, round_of);
 }

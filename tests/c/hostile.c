@@ -20,7 +20,6 @@
 #include <unistd.h>
 
 #include "hostile.h"
-#include "shmcomm.h"
 
 #define CAPACITY 8192
 #define HEADER 4096
@@ -154,10 +153,7 @@ static void round_of(const char *path, int shared)
         if (ends[i])
             use(ends[i], i % 2 == 0);
     }
-    int status;
-    kill(attacker, SIGKILL);
-    if (waitpid(attacker, &status, 0) != attacker || !WIFSIGNALED(status))
-        fail("attacker", status);
+    stop(attacker);
     for (int i = 0; i < ENDS; i++)
         shmc_channel_close(ends[i]);
     unlink(path);
@@ -165,16 +161,5 @@ static void round_of(const char *path, int shared)
 
 int main(int argc, char **argv)
 {
-    if (argc < 5)
-        return 2;
-    patience = atof(argv[4]);
-    state = strtoull(argv[3], NULL, 0);
-    double end = now_ms() + atof(argv[2]) * 1e3;
-    do
-        round_of(argv[1], argc > 5 ? SHMC_SHARED : 0);
-    while (now_ms() < end);
-    printf("%ld calls, %ld successes\n", calls, successes);
-    if (successes == 0 || successes == calls)
-        return 3;
-    return slow > 0 ? 4 : 0;
+    return run(argc, argv, round_of);
 }

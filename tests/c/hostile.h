@@ -3,13 +3,17 @@
 #ifndef HOSTILE_H
 #define HOSTILE_H
 
+#include "shmcomm.h"
+
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -119,6 +123,33 @@ static int check(const char *what, int succeeded, double started, int timeout)
         errnum != EMSGSIZE && errnum != ESTALE)
         fail(what, errnum);
     return 0;
+}
+
+/* Ends the process that overwrites. */
+static void stop(pid_t attacker)
+{
+    int status;
+    kill(attacker, SIGKILL);
+    if (waitpid(attacker, &status, 0) != attacker || !WIFSIGNALED(status))
+        fail("attacker", status);
+}
+
+/* The whole of main: a name, seconds, a seed, and by how many milliseconds a call may exceed its
+ * timeout. `shared` is SHMC_SHARED if there is one more argument. */
+static int run(int argc, char **argv, void (*round_of)(const char *path, int shared))
+{
+    if (argc < 5)
+        return 2;
+    patience = atof(argv[4]);
+    state = strtoull(argv[3], NULL, 0);
+    double end = now_ms() + atof(argv[2]) * 1e3;
+    do
+        round_of(argv[1], argc > 5 ? SHMC_SHARED : 0);
+    while (now_ms() < end);
+    printf("%ld calls, %ld successes\n", calls, successes);
+    if (successes == 0 || successes == calls)
+        return 3;
+    return slow > 0 ? 4 : 0;
 }
 
 #endif

@@ -1,15 +1,12 @@
 /*
  * Makes the calls that its arguments name, in order, on the topic opened last, and prints the
- * result of each. "other" goes on with the one opened before. "mark" stops a traced process before the next call and after it.
+ * result of each; the flag h is SHMC_HISTORY. "other" goes on with the one opened before. "mark"
+ * stops a traced process before the next call and after it.
  */
 #define _GNU_SOURCE
-#include "shmcomm.h"
+#include "calls.h"
 
-#include <errno.h>
 #include <poll.h>
-#include <signal.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
 #include <sys/time.h>
@@ -20,34 +17,6 @@ static shmc_topic *topic, *other;
 static uint64_t words[1 << 17];
 static char *const buffer = (char *)words;
 
-static int marked;
-
-/* Stops a traced process when the call after "mark" has returned. */
-static void end_mark(void)
-{
-    int result = errno;
-
-    if (marked) {
-        marked = 0;
-        raise(SIGUSR1);
-        errno = result;
-    }
-}
-
-static void on_alarm(int number)
-{
-    (void)number;
-}
-
-static void print(const char *call, int failed)
-{
-    end_mark();
-    if (failed)
-        printf("%s: errno %d\n", call, errno);
-    else
-        printf("%s: ok\n", call);
-}
-
 static void print_message(const char *call, const char *message, ssize_t length,
                           const char *what, uint64_t number)
 {
@@ -57,28 +26,6 @@ static void print_message(const char *call, const char *message, ssize_t length,
     else
         printf("%s: \"%.*s\" %s %llu\n", call, (int)length, message, what,
                (unsigned long long)number);
-}
-
-/* c: create, x: exclusive, s: send, r: receive, h: history, i: interruptible */
-static int flags(const char *letters)
-{
-    int result = 0;
-
-    for (; *letters != '\0'; letters++)
-        switch (*letters) {
-        case 'c': result |= SHMC_CREATE; break;
-        case 'x': result |= SHMC_EXCL; break;
-        case 's': result |= SHMC_SEND; break;
-        case 'r': result |= SHMC_RECV; break;
-        case 'h': result |= SHMC_HISTORY; break;
-        case 'i': result |= SHMC_INTR; break;
-        }
-    return result;
-}
-
-static long number(const char *text)
-{
-    return strtol(text, NULL, 0);
 }
 
 /* Writes messages up to this number, in turns by both ways. Each word of one is its number. */
@@ -181,7 +128,7 @@ int main(int argc, char **argv)
         if (strcmp(what, "open") == 0 && i + 5 < argc) {
             other = topic;
             topic = shmc_topic_open(argv[i + 1], (size_t)number(argv[i + 2]),
-                                    (unsigned)number(argv[i + 3]), flags(argv[i + 4]),
+                                    (unsigned)number(argv[i + 3]), flags(argv[i + 4], SHMC_HISTORY),
                                     (mode_t)number(argv[i + 5]));
             i += 5;
             print(what, topic == NULL);
