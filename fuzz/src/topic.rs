@@ -1,10 +1,8 @@
 //! A topic, its writer and readers, and the model of what each reader may see. In damaged memory, and beside
 //! a process that goes on lying, only bounds, errors and time are checked.
 
-use std::fs::File;
 use std::ptr::NonNull;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
-use std::thread;
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::time::Instant;
 
 use shmcomm::channel::Side;
@@ -13,7 +11,6 @@ use shmcomm::topic::{Message, Options, Topic};
 use shmcomm::{Errno, Error, Name};
 
 use crate::guard;
-use crate::liar::{Done, Liar};
 use crate::random::Random;
 use crate::world::{PATIENCE, message};
 
@@ -41,16 +38,16 @@ struct Reader {
 
 pub struct World {
     seed: u64,
-    random: Random,
+    pub random: Random,
     object: String,
-    max_message: u64,
-    depth: u64,
+    pub max_message: u64,
+    pub depth: u64,
     writer: Option<Topic>,
     readers: Vec<Reader>,
     /// The last message that was begun, and the last that was published.
     intent: u64,
-    written: u64,
-    damaged: bool,
+    pub written: u64,
+    pub damaged: bool,
 }
 
 impl Drop for World {
@@ -107,29 +104,6 @@ impl World {
         counts.damaged += u64::from(self.damaged);
     }
 
-    /// A thread changes words all the time, as a process could.
-    fn run_beside_liar(&mut self, steps: u64, counts: &mut Counts) {
-        let done = &AtomicBool::new(false);
-        let liar = self.liar();
-        thread::scope(|scope| {
-            scope.spawn(move || liar.lie_until(done));
-            let _done = Done(done);
-            for _ in 0..steps {
-                self.step(counts);
-            }
-        });
-    }
-
-    fn liar(&self) -> Liar {
-        Liar {
-            file: File::options().write(true).open(self.path()).unwrap(),
-            random: Random(self.random.0 ^ 1),
-            max_message: self.max_message,
-            depth: self.depth,
-            written: self.written,
-        }
-    }
-
     /// Each reader reads what is left: read and lost messages are all that were written.
     fn read_all(&mut self, counts: &mut Counts) {
         for which in 0..self.readers.len() {
@@ -139,7 +113,7 @@ impl World {
         }
     }
 
-    fn step(&mut self, counts: &mut Counts) {
+    pub fn step(&mut self, counts: &mut Counts) {
         let started = Instant::now();
         let timeout = if self.random.one_in(200) { 1 } else { 0 };
         let readers = self.readers.len() as u64;
@@ -411,15 +385,6 @@ impl World {
         let found = (state.max_message, state.depth, state.written);
         assert_eq!(found, (self.max_message, self.depth, self.written));
         assert_eq!(state.writer_alive, self.writer.is_some());
-    }
-
-    /// Overwrites words of the memory; from now on only bounds, errors and time are checked.
-    fn damage(&mut self) {
-        let mut liar = self.liar();
-        self.damaged = true;
-        for _ in 0..=self.random.below(10) {
-            liar.lie();
-        }
     }
 }
 
