@@ -8,7 +8,6 @@ use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use iceoryx2::config::Config;
 use iceoryx2::port::publisher::Publisher;
 use iceoryx2::port::subscriber::Subscriber;
 use iceoryx2::prelude::*;
@@ -20,6 +19,7 @@ use shmcomm_bench::table::Table;
 use shmcomm_bench::{Result, Run, checked, compile, failed, library};
 
 use crate::peer::Message;
+use crate::peers::iceoryx2::{Ipc, node};
 
 // As include/shmcomm.h has them.
 const SHMC_CREATE: c_int = 1;
@@ -33,8 +33,6 @@ library! { Api {
     peek = c"shmc_topic_peek"(*mut c_void, &mut usize, *mut u64, c_int) -> *const c_void;
     release = c"shmc_topic_release"(*mut c_void) -> c_int;
 } }
-
-type Ipc = ipc::Service;
 
 /// Messages that a topic keeps, and a subscriber's queue.
 const DEPTH: usize = 256;
@@ -223,13 +221,7 @@ struct Service<const WORDS: usize> {
 impl<const WORDS: usize> Service<WORDS> {
     fn open(&mut self, readers: Option<usize>) -> Result<()> {
         let [name, prefix, directory] = &self.names;
-        set_log_level(LogLevel::Fatal);
-        let mut config = Config::default();
-        config.global.prefix = FileName::new(prefix.as_bytes())?;
-        config
-            .global
-            .set_root_path(&Path::new(directory.as_bytes())?);
-        let node = NodeBuilder::new().config(&config).create::<Ipc>()?;
+        let node = node(prefix, directory)?;
         let messages = node
             .service_builder(&ServiceName::new(name)?)
             .publish_subscribe::<Message<WORDS>>()

@@ -109,6 +109,7 @@ impl Layout {
 
     /// The layout whose words these are. `None` if no topic of this size on a system with pages of this
     /// size has it.
+    #[inline(always)]
     pub fn of(
         [slots_start, max_message, depth]: [u64; 3],
         file_size: usize,

@@ -16,9 +16,20 @@ use shmcomm_bench::scratch::Scratch;
 
 use crate::peer::{Message, Peer, Side};
 
-type Ipc = ipc::Service;
+pub type Ipc = ipc::Service;
 /// More slots make it no faster.
 const MAX_SLOTS: usize = 1024;
+
+/// A node whose objects have this prefix, and whose files are in this directory.
+pub fn node(prefix: &str, directory: &str) -> Result<Node<Ipc>> {
+    set_log_level(LogLevel::Fatal);
+    let mut config = Config::default();
+    config.global.prefix = FileName::new(prefix.as_bytes())?;
+    config
+        .global
+        .set_root_path(&Path::new(directory.as_bytes())?);
+    Ok(NodeBuilder::new().config(&config).create::<Ipc>()?)
+}
 
 /// Waits by polling, or by its events, `IN_WAITSET` in a WaitSet; where there is no room, by polling all the same.
 pub struct Service<const POLLS: bool, const IN_WAITSET: bool, const WORDS: usize> {
@@ -51,13 +62,7 @@ impl<const POLLS: bool, const IN_WAITSET: bool, const WORDS: usize> Peer<WORDS>
     }
     fn open(&mut self, side: Side) -> Result<()> {
         let [name, prefix, directory] = &self.names;
-        set_log_level(LogLevel::Fatal);
-        let mut config = Config::default();
-        config.global.prefix = FileName::new(prefix.as_bytes())?;
-        config
-            .global
-            .set_root_path(&Path::new(directory.as_bytes())?);
-        let node = NodeBuilder::new().config(&config).create::<Ipc>()?;
+        let node = node(prefix, directory)?;
         let name = ServiceName::new(name)?;
         let messages = node
             .service_builder(&name)

@@ -2,7 +2,7 @@
 
 mod boost;
 mod channel;
-mod iceoryx2;
+pub mod iceoryx2;
 mod kernel;
 mod memory;
 mod shmem_ipc;
