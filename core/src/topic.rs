@@ -51,6 +51,8 @@ pub struct Info {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub struct Message {
+    /// Its number, counted from 1.
+    pub number: u64,
     /// Its length in bytes.
     pub length: usize,
     /// Messages overwritten before it that this reader has neither read nor reported lost before.
@@ -160,7 +162,11 @@ impl Topic {
             }) {
                 Ok((number, length)) => {
                     let lost = reader.read(number);
-                    return Ok(Message { length, lost });
+                    return Ok(Message {
+                        number,
+                        length,
+                        lost,
+                    });
                 }
                 Err(reason) => self.wait(reason, timeout_ms, &mut deadline)?,
             }
@@ -188,7 +194,12 @@ impl Topic {
             match next_whole(view, reader, length) {
                 Ok((number, length)) => {
                     let lost = reader.peeked();
-                    return Ok((view.bytes(number), Message { length, lost }));
+                    let message = Message {
+                        number,
+                        length,
+                        lost,
+                    };
+                    return Ok((view.bytes(number), message));
                 }
                 Err(reason) => self.wait(reason, timeout_ms, &mut deadline)?,
             }
@@ -249,6 +260,12 @@ impl Topic {
             None => Poll::new(self.endpoint.file())?,
         };
         Ok(self.poll.insert(poll).raw())
+    }
+
+    /// Whether the topic's name is removed or names another topic, so that no process can open this one any
+    /// more.
+    pub fn is_removed(&self) -> bool {
+        crate::object::is_removed(self.endpoint.file())
     }
 
     /// The state of the topic now.
