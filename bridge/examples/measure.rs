@@ -65,9 +65,11 @@ fn count(size: usize) -> usize {
     ((64 << 20) / size).min(200_000)
 }
 
+type SendOne = Box<dyn FnMut(&[u8]) + Send>;
+
 /// A direction: how one side sends, and how the other receives.
 struct Way {
-    send: Box<dyn FnMut(&[u8]) + Send>,
+    send: SendOne,
     receive: Box<dyn FnMut() + Send>,
 }
 
