@@ -13,10 +13,10 @@ use crate::outgoing::{End, Next, Outgoing};
 
 const CAPACITY: usize = 4096;
 
-struct Random(u64);
+pub struct Random(pub u64);
 
 impl Random {
-    fn next(&mut self) -> u64 {
+    pub fn next(&mut self) -> u64 {
         // xorshift64*
         self.0 ^= self.0 >> 12;
         self.0 ^= self.0 << 25;
@@ -24,19 +24,19 @@ impl Random {
         self.0.wrapping_mul(0x2545_f491_4f6c_dd1d)
     }
 
-    fn below(&mut self, end: u64) -> u64 {
+    pub fn below(&mut self, end: u64) -> u64 {
         (self.next() >> 8) % end
     }
 
-    fn one_in(&mut self, n: u64) -> bool {
+    pub fn one_in(&mut self, n: u64) -> bool {
         self.below(n) == 0
     }
 }
 
-struct Scratch(String);
+pub struct Scratch(pub String);
 
 impl Scratch {
-    fn new(what: &str) -> Self {
+    pub fn new(what: &str) -> Self {
         Self(format!("shmcomm-bridge-test-{}-{what}", std::process::id()))
     }
 
@@ -63,15 +63,15 @@ impl Drop for Scratch {
 
 /// One direction of the network.
 #[derive(Default)]
-struct Wire(VecDeque<Vec<u8>>);
+pub struct Wire(pub VecDeque<Vec<u8>>);
 
 impl Wire {
-    fn put(&mut self, bytes: Vec<u8>) {
+    pub fn put(&mut self, bytes: Vec<u8>) {
         self.0.push_back(bytes);
     }
 
     /// The next message. Now and then one is lost, doubled, or overtaken by a later one.
-    fn take(&mut self, random: &mut Random) -> Option<Vec<u8>> {
+    pub fn take(&mut self, random: &mut Random) -> Option<Vec<u8>> {
         if random.one_in(3) {
             return None;
         }

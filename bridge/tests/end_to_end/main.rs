@@ -6,3 +6,4 @@ mod kills;
 mod machines;
 mod operation;
 mod support;
+mod topics;
