@@ -1,7 +1,6 @@
 //! Both sides of a link with real channels and a network that loses, delays, doubles and reorders.
 //! Either side dies at any moment: it is dropped, and a new one opens the channel.
 
-use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use shmcomm::channel::Options;
@@ -10,28 +9,11 @@ use shmcomm::{Channel, Name, Side, segment};
 use crate::incoming::Incoming;
 use crate::message::{Backward, Forward};
 use crate::outgoing::{End, Next, Outgoing};
+pub use network::{Random, Wire};
+
+mod network;
 
 const CAPACITY: usize = 4096;
-
-pub struct Random(pub u64);
-
-impl Random {
-    pub fn next(&mut self) -> u64 {
-        // xorshift64*
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        self.0.wrapping_mul(0x2545_f491_4f6c_dd1d)
-    }
-
-    pub fn below(&mut self, end: u64) -> u64 {
-        (self.next() >> 8) % end
-    }
-
-    pub fn one_in(&mut self, n: u64) -> bool {
-        self.below(n) == 0
-    }
-}
 
 pub struct Scratch(pub String);
 
@@ -58,35 +40,6 @@ impl Scratch {
 impl Drop for Scratch {
     fn drop(&mut self) {
         let _ = segment::remove(Name::Posix(self.0.as_bytes()));
-    }
-}
-
-/// One direction of the network.
-#[derive(Default)]
-pub struct Wire(pub VecDeque<Vec<u8>>);
-
-impl Wire {
-    pub fn put(&mut self, bytes: Vec<u8>) {
-        self.0.push_back(bytes);
-    }
-
-    /// The next message. Now and then one is lost, doubled, or overtaken by a later one.
-    pub fn take(&mut self, random: &mut Random) -> Option<Vec<u8>> {
-        if random.one_in(3) {
-            return None;
-        }
-        let at = match random.one_in(10) {
-            true => random.below(self.0.len().max(1) as u64) as usize,
-            false => 0,
-        };
-        match random.below(20) {
-            0 => {
-                self.0.remove(at);
-                None
-            }
-            1 => self.0.get(at).cloned(),
-            _ => self.0.remove(at),
-        }
     }
 }
 
