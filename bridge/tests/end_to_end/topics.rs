@@ -195,8 +195,11 @@ fn a_slow_connection_loses_old_messages() {
         (0..100).for_each(|_| pair.write());
         thread::sleep(Duration::from_millis(50));
     }
-    // 20 MB would take a minute.
+    let before = reading.messages.load(Relaxed);
     reading.wait_for(pair.written);
+    // What was under way, and what the target keeps: 64 KiB and 16 messages.
+    let late = reading.messages.load(Relaxed) - before;
+    assert!(late < 40, "{late} messages came before the newest");
     incoming.kill();
     let _incoming = pair.incoming();
     pair.write();
