@@ -136,5 +136,7 @@ fn systemd_accepts_the_unit() {
         .output()
         .unwrap();
     let said = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success() && said.is_empty(), "{said}");
+    // Other units may have their own faults.
+    let faults = said.lines().any(|line| line.contains("shmcomm-bridge"));
+    assert!(output.status.success() && !faults, "{said}");
 }
