@@ -144,6 +144,7 @@ impl Work {
             match end {
                 Ok(()) => break,
                 Err(End::Removed) => {
+                    before = None;
                     let what = self.link.kind.what();
                     self.new_epoch(&format!("the {what} was removed: opening it again"));
                 }

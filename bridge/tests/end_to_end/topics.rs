@@ -232,6 +232,24 @@ fn a_removed_target_is_created_again() {
 }
 
 #[test]
+fn a_removed_source_is_opened_again() {
+    let mut pair = Pair::new("source");
+    let (outgoing, _incoming) = (pair.outgoing(), pair.incoming());
+    let reading = Reading::start(&pair.b);
+    for _ in 0..10 {
+        pair.write();
+    }
+    reading.wait_for(10);
+    pair.a.remove();
+    // The old writer ends when the new one has opened, and its numbers begin at 1.
+    pair.writer = open(&pair.a, Side::Sender, true).unwrap();
+    pair.write();
+    outgoing.wait_for("the topic was removed");
+    reading.wait_for(11);
+    reading.finish();
+}
+
+#[test]
 fn a_channel_is_no_topic() {
     let pair = Pair::new("kind");
     let channel = pair.b.open(Side::Receiver, 0);
