@@ -20,7 +20,7 @@ use zenoh::Wait;
 use zenoh::qos::CongestionControl;
 
 const SIZES: [usize; 3] = [64, 1024, 16 << 10];
-const ROUNDS: usize = 3;
+const ROUNDS: usize = 5;
 const TRIPS: usize = 1000;
 const CAPACITY: usize = 8 << 20;
 
@@ -44,20 +44,32 @@ fn main() {
             }
         }
         for (cells, found) in cells.iter_mut().zip(found) {
-            let rate = median(found.iter().map(|found| found[0]));
-            let trip = median(found.iter().map(|found| found[1]));
-            cells.push(format!("{rate:.0} · {trip:.0}"));
+            let [rate, trip] = [0, 1].map(|what| spread(found.iter().map(|found| found[what])));
+            cells.push(format!("{rate} · {trip}"));
         }
     }
     for (name, cells) in names.iter().zip(cells) {
         println!("| {name} | {} |", cells.join(" | "));
     }
+    println!("\nMedians (least–greatest) of {ROUNDS} rounds in which the three take turns.");
+}
+
+fn sorted(values: impl Iterator<Item = f64>) -> Vec<f64> {
+    let mut values: Vec<_> = values.collect();
+    values.sort_by(f64::total_cmp);
+    values
 }
 
 fn median(values: impl Iterator<Item = f64>) -> f64 {
-    let mut values: Vec<_> = values.collect();
-    values.sort_by(f64::total_cmp);
+    let values = sorted(values);
     values[values.len() / 2]
+}
+
+/// The median, the least and the greatest value.
+fn spread(values: impl Iterator<Item = f64>) -> String {
+    let values = sorted(values);
+    let [least, greatest] = [values[0], values[values.len() - 1]];
+    format!("{:.0} ({least:.0}–{greatest:.0})", values[values.len() / 2])
 }
 
 /// About 64 MB, and no more than 200,000 messages.
@@ -65,9 +77,11 @@ fn count(size: usize) -> usize {
     ((64 << 20) / size).min(200_000)
 }
 
+type SendOne = Box<dyn FnMut(&[u8]) + Send>;
+
 /// A direction: how one side sends, and how the other receives.
 struct Way {
-    send: Box<dyn FnMut(&[u8]) + Send>,
+    send: SendOne,
     receive: Box<dyn FnMut() + Send>,
 }
 

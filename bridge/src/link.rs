@@ -1,29 +1,27 @@
-//! A link at work: a thread that moves messages between a local channel and zenoh.
+//! A link at work: a thread that moves messages between a local channel or topic and zenoh.
+
+mod channel;
+mod topic;
 
 use std::ffi::c_int;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, TrySendError, sync_channel};
+use std::sync::mpsc::{Receiver, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use shmcomm::channel::Options;
-use shmcomm::{Channel, Errno, Name, Side};
+use shmcomm::{Errno, Error};
 use zenoh::Wait;
 use zenoh::pubsub::Publisher;
 use zenoh::qos::{CongestionControl, Priority};
 
-use crate::incoming::Incoming;
-use crate::message::{Backward, Forward};
-use crate::outgoing::{End, Next, Outgoing};
-use crate::settings::{Direction, Link};
+use crate::outgoing::End;
+use crate::settings::{Direction, Kind, Link};
 
 /// The longest wait of a link's thread, so that it notices signals and answers.
 const WAIT_MS: c_int = 100;
 /// Between two attempts to open a channel.
 const OPEN_AGAIN: Duration = Duration::from_millis(200);
-/// How long a drain waits for acknowledgements.
-const DRAIN: Duration = Duration::from_secs(10);
 /// Messages from the network that may wait for the thread. More are dropped, and asked for again.
 const INBOX: usize = 1024;
 
@@ -34,6 +32,7 @@ pub struct Status {
     bytes: AtomicU64,
     unacknowledged: AtomicU64,
     epochs: AtomicU64,
+    lost: AtomicU64,
     state: Mutex<String>,
 }
 
@@ -59,10 +58,14 @@ impl Work {
 
     /// The link, as messages for the user name it.
     fn name(&self) -> String {
-        let Link { channel, key, .. } = &self.link;
+        let Link { name, key, .. } = &self.link;
+        let kind = match self.link.kind {
+            Kind::Channel => "",
+            Kind::Topic => "topic:",
+        };
         match self.link.direction {
-            Direction::Out => format!("out {channel}={key}"),
-            Direction::In => format!("in {key}={channel}"),
+            Direction::Out => format!("out {kind}{name}={key}"),
+            Direction::In => format!("in {key}={kind}{name}"),
         }
     }
 
@@ -72,21 +75,19 @@ impl Work {
 
     /// The status line.
     pub fn status(&self) -> String {
-        let Status {
-            messages,
-            bytes,
-            unacknowledged,
-            epochs,
-            state,
-        } = &self.status;
-        let state = state.lock().map(|state| state.clone()).unwrap_or_default();
+        let status = &self.status;
+        let state = status.state.lock().map(|state| state.clone());
+        let last = match self.link.kind {
+            Kind::Channel => format!("{} new epochs", status.epochs.load(Relaxed)),
+            Kind::Topic => format!("{} lost", status.lost.load(Relaxed)),
+        };
         format!(
-            "{}: {state}; {} messages, {} bytes, {} unacknowledged, {} new epochs",
+            "{}: {}; {} messages, {} bytes, {} unacknowledged, {last}",
             self.name(),
-            messages.load(Relaxed),
-            bytes.load(Relaxed),
-            unacknowledged.load(Relaxed),
-            epochs.load(Relaxed),
+            state.unwrap_or_default(),
+            status.messages.load(Relaxed),
+            status.bytes.load(Relaxed),
+            status.unacknowledged.load(Relaxed),
         )
     }
 
@@ -132,19 +133,26 @@ impl Work {
                 }
             })
             .wait()?;
+        let mut before = None;
         while !self.is_stopping() {
-            let Some(channel) = self.open() else {
-                break;
-            };
-            let end = match self.link.direction {
-                Direction::Out => self.send(channel, &publisher, &inbox),
-                Direction::In => self.receive(channel, &publisher, &inbox),
+            let end = match (self.link.kind, self.link.direction) {
+                (Kind::Channel, Direction::Out) => self.send(&publisher, &inbox),
+                (Kind::Channel, Direction::In) => self.receive(&publisher, &inbox),
+                (Kind::Topic, Direction::Out) => self.send_topic(&publisher, &inbox),
+                (Kind::Topic, Direction::In) => self.receive_topic(&publisher, &inbox),
             };
             match end {
                 Ok(()) => break,
-                Err(End::Removed) => self.new_epoch("the channel was removed: opening it again"),
+                Err(End::Removed) => {
+                    before = None;
+                    let what = self.link.kind.what();
+                    self.new_epoch(&format!("the {what} was removed: opening it again"));
+                }
                 Err(End::Failed(what)) => {
-                    self.report(&what);
+                    if before.as_ref() != Some(&what) {
+                        self.report(&what);
+                        before = Some(what.clone());
+                    }
                     self.set_state(|| what);
                     thread::sleep(OPEN_AGAIN * 5);
                 }
@@ -153,24 +161,15 @@ impl Work {
         Ok(())
     }
 
-    /// Opens the channel, as soon as that is possible. `None` if the link is stopped before.
-    fn open(&self) -> Option<Channel> {
+    /// Opens the channel or topic, as soon as that is possible. `None` if the link is stopped before.
+    fn open<T>(&self, mut once: impl FnMut() -> Result<T, Error>) -> Option<T> {
         let mut before = None;
         while !self.is_stopping() {
-            let error = match self.open_once() {
-                Ok(channel) => return Some(channel),
+            let error = match once() {
+                Ok(opened) => return Some(opened),
                 Err(error) => error,
             };
-            let what = match error.errno() {
-                Errno::EBUSY => "another program holds this end of the channel: stop it".into(),
-                Errno::EBADMSG => {
-                    "not a channel of this version of the library: remove it".to_owned()
-                }
-                Errno::EINVAL => {
-                    "not the name of a channel, or the channel is smaller than the capacity".into()
-                }
-                _ => error.to_string(),
-            };
+            let what = self.cannot_open(&error);
             if before.as_ref() != Some(&what) {
                 self.report(&what);
                 self.set_state(|| what.clone());
@@ -181,103 +180,23 @@ impl Work {
         None
     }
 
-    fn open_once(&self) -> Result<Channel, shmcomm::Error> {
-        let options = Options {
-            capacity: self.link.capacity,
-            mode: self.link.mode,
-            create: true,
-            keep_origin: true,
-            ..Options::new(match self.link.direction {
-                Direction::Out => Side::Receiver,
-                Direction::In => Side::Sender,
-            })
+    /// Why, and what to do.
+    fn cannot_open(&self, error: &Error) -> String {
+        let (what, other) = match self.link.kind {
+            Kind::Channel => ("channel", "if it is a topic, write topic: before its name"),
+            Kind::Topic => ("topic", "if it is a channel, leave topic: out"),
         };
-        options.open(Name::parse(self.link.channel.as_bytes())?)
-    }
-
-    fn send(&self, channel: Channel, publisher: &Publisher, inbox: &Inbox) -> Result<(), End> {
-        let mut outgoing = Outgoing::new(channel, self.link.window, crate::random())?;
-        let mut drain_until = None;
-        let (messages, bytes) = self.totals();
-        loop {
-            while let Ok(answer) = inbox.try_recv() {
-                self.answered(&mut outgoing, &answer)?;
+        match error.errno() {
+            Errno::EBUSY => format!("another program holds this end of the {what}: stop it"),
+            Errno::EBADMSG => {
+                format!("not a {what} of this version of the library: remove it, or {other}")
             }
-            let now = Instant::now();
-            if self.is_stopping() {
-                outgoing.is_draining = true;
-                let until = *drain_until.get_or_insert(now + DRAIN);
-                if outgoing.unacknowledged() == 0 || now > until {
-                    return Ok(());
-                }
+            Errno::EINVAL => {
+                format!("not the name of a {what}, or the {what} is smaller than it should be")
             }
-            match outgoing.next(now, WAIT_MS)? {
-                Next::Send(bytes) => put(publisher, bytes),
-                Next::Wait(time) if time.is_zero() => {}
-                Next::Wait(time) => {
-                    if let Ok(answer) = inbox.recv_timeout(time.min(LONGEST_WAIT)) {
-                        self.answered(&mut outgoing, &answer)?;
-                    }
-                }
-            }
-            let Status { unacknowledged, .. } = &self.status;
-            self.status
-                .messages
-                .store(messages + outgoing.messages, Relaxed);
-            self.status.bytes.store(bytes + outgoing.bytes, Relaxed);
-            unacknowledged.store(outgoing.unacknowledged(), Relaxed);
-            self.set_state(|| match outgoing.target() {
-                Some(target) => format!("linked to {target:016x}"),
-                None => "looking for the other bridge".into(),
-            });
+            Errno::ENOENT => format!("there is no such {what} yet"),
+            _ => error.to_string(),
         }
-    }
-
-    fn answered(&self, outgoing: &mut Outgoing, answer: &[u8]) -> Result<(), End> {
-        let Some(answer) = Backward::decode(answer) else {
-            return Ok(());
-        };
-        if let Some(what) = outgoing.receive(answer, Instant::now())? {
-            self.new_epoch(&what);
-        }
-        Ok(())
-    }
-
-    fn receive(&self, channel: Channel, publisher: &Publisher, inbox: &Inbox) -> Result<(), End> {
-        let mut incoming = Incoming::new(channel)?;
-        let (messages, bytes) = self.totals();
-        while !self.is_stopping() {
-            let first = match incoming.has_waiting() {
-                true => inbox.try_recv().map_err(|_| RecvTimeoutError::Timeout),
-                false => inbox.recv_timeout(LONGEST_WAIT),
-            };
-            let others = std::iter::from_fn(|| inbox.try_recv().ok());
-            for message in first.into_iter().chain(others) {
-                let Some(message) = Forward::decode(message) else {
-                    continue;
-                };
-                let (answer, what) = incoming.receive(message, Instant::now())?;
-                if let Some(answer) = answer {
-                    put(publisher, answer.encode());
-                }
-                if let Some(what) = what {
-                    self.new_epoch(&what);
-                }
-            }
-            if let Some(answer) = incoming.deliver(Instant::now(), WAIT_MS)? {
-                put(publisher, answer.encode());
-            }
-            self.status
-                .messages
-                .store(messages + incoming.messages, Relaxed);
-            self.status.bytes.store(bytes + incoming.bytes, Relaxed);
-            self.set_state(|| match (incoming.is_full, incoming.identities()) {
-                (true, _) => "the channel is full".into(),
-                (_, (Some(source), _)) => format!("linked to {source:016x}"),
-                (_, (None, _)) => "looking for the other bridge".into(),
-            });
-        }
-        Ok(())
     }
 
     fn totals(&self) -> (u64, u64) {

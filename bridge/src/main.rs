@@ -11,6 +11,7 @@ mod outgoing;
 mod settings;
 #[cfg(test)]
 mod simulation;
+mod topic;
 
 use std::process::ExitCode;
 use std::sync::Arc;

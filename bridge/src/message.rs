@@ -7,6 +7,7 @@
 /// The version of the format. A bridge ignores other versions.
 const VERSION: u8 = 1;
 
+// The kinds; those of topics follow.
 const HELLO: u8 = 1;
 const DATA: u8 = 2;
 const WELCOME: u8 = 3;
@@ -60,14 +61,15 @@ pub enum Backward {
     },
 }
 
-fn encoded(kind: u8, numbers: &[u64]) -> Vec<u8> {
+/// A message of this kind and these numbers.
+pub fn encoded(kind: u8, numbers: &[u64]) -> Vec<u8> {
     let mut bytes = vec![VERSION, kind];
     bytes.extend(numbers.iter().flat_map(|number| number.to_le_bytes()));
     bytes
 }
 
-/// The kind, `N` numbers, and the rest.
-fn decoded<const N: usize>(bytes: &[u8], kind: u8) -> Option<([u64; N], &[u8])> {
+/// The numbers of a message of this kind, and the rest of it.
+pub fn decoded<const N: usize>(bytes: &[u8], kind: u8) -> Option<([u64; N], &[u8])> {
     let mut rest = bytes.strip_prefix(&[VERSION, kind])?;
     let mut numbers = [0; N];
     for number in &mut numbers {

@@ -7,19 +7,19 @@ use serde_json::{Map, Value, json};
 /// What `--help` prints.
 pub const USAGE: &str = "\
 usage: shmcomm-bridge [--listen ENDPOINT]... [--connect ENDPOINT]...
-                      [--out CHANNEL=KEY]... [--in KEY=CHANNEL]...
+                      [--out [topic:]NAME=KEY]... [--in KEY=[topic:]NAME]...
                       [--capacity BYTES] [--window BYTES] [--status SECONDS]
        shmcomm-bridge --config FILE [--status SECONDS]
        shmcomm-bridge --help | --version
 
-Moves messages between channels on two machines. One bridge runs on each:
+Moves messages between channels, or topics, on two machines. One bridge runs on each:
   here$  shmcomm-bridge --listen tcp/192.0.2.1:7447 --out posix:/a=site/a
   there$ shmcomm-bridge --connect tcp/192.0.2.1:7447 --in site/a=posix:/a
 
-  --out       receive from the local channel, send to the key
-  --in        receive from the key, send into the local channel
+  --out       receive from the local channel or topic, send to the key
+  --in        receive from the key, send into the local channel or topic
   --capacity  bytes of a channel that the bridge creates (default 1 MiB)
-  --window    bytes that may be unacknowledged (default a quarter of the ring)
+  --window    bytes of a channel that may be unacknowledged (default a quarter)
   --status    print the state of every link to stderr every SECONDS; also on SIGUSR1
 ";
 
@@ -32,13 +32,42 @@ pub enum Direction {
     In,
 }
 
+/// What a link connects.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Kind {
+    /// A channel: each message once and in order.
+    Channel,
+    /// A topic: the newest message.
+    Topic,
+}
+
+impl Kind {
+    /// Its name for the user.
+    pub fn what(self) -> &'static str {
+        match self {
+            Self::Channel => "channel",
+            Self::Topic => "topic",
+        }
+    }
+
+    /// The kind that `topic:` before a name chooses, and the name.
+    fn of(name: &str) -> (Self, String) {
+        match name.strip_prefix("topic:") {
+            Some(name) => (Self::Topic, name.to_owned()),
+            None => (Self::Channel, name.to_owned()),
+        }
+    }
+}
+
 /// One link.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Link {
     /// The direction.
     pub direction: Direction,
-    /// The name of the local channel.
-    pub channel: String,
+    /// What it connects.
+    pub kind: Kind,
+    /// The name of the local channel or topic.
+    pub name: String,
     /// The key by which both bridges know the link.
     pub key: String,
     /// Bytes of the channel, if the bridge creates it; 0: the library's default.
@@ -91,19 +120,21 @@ fn merge(base: &mut Value, over: Value) {
     }
 }
 
-/// Splits `CHANNEL=KEY` or `KEY=CHANNEL`. The channel's name may contain `=`, a key may not.
+/// Splits `NAME=KEY` or `KEY=NAME`. The name may contain `=`, a key may not.
 fn link(direction: Direction, text: &str) -> Result<Link, String> {
     let (channel, key) = match direction {
         Direction::Out => text.rsplit_once('='),
         Direction::In => text.split_once('=').map(|(key, channel)| (channel, key)),
     }
     .ok_or_else(|| match direction {
-        Direction::Out => format!("--out {text}: write CHANNEL=KEY, as in posix:/a=site/a"),
-        Direction::In => format!("--in {text}: write KEY=CHANNEL, as in site/a=posix:/a"),
+        Direction::Out => format!("--out {text}: write NAME=KEY, as in posix:/a=site/a"),
+        Direction::In => format!("--in {text}: write KEY=NAME, as in site/a=posix:/a"),
     })?;
+    let (kind, name) = Kind::of(channel);
     Ok(Link {
         direction,
-        channel: channel.to_owned(),
+        kind,
+        name,
         key: key.to_owned(),
         capacity: 0,
         mode: 0o600,
@@ -215,6 +246,7 @@ fn read_link(mut value: Map<String, Value>) -> Result<Link, String> {
         (None, Some(channel)) => (Direction::In, channel),
         _ => return Err("exactly one of out and in names the local channel".into()),
     };
+    let (kind, name) = Kind::of(&channel);
     let key = text("key")?.ok_or("key: missing")?;
     let mode = match text("mode")? {
         None => 0o600,
@@ -235,7 +267,8 @@ fn read_link(mut value: Map<String, Value>) -> Result<Link, String> {
         Some(unknown) => Err(format!("{unknown}: unknown")),
         None => Ok(Link {
             direction,
-            channel,
+            kind,
+            name,
             key,
             capacity,
             mode,
@@ -254,14 +287,14 @@ mod tests {
 
     #[test]
     fn a_command_line_names_links_and_endpoints() {
-        let line =
-            "--listen tcp/127.0.0.1:7447 --out posix:/a=site/a --in site/b=file:/x=y --window 9";
+        let line = "--listen tcp/127.0.0.1:7447 --out posix:/a=site/a --in site/b=topic:file:/x=y --window 9";
         let settings = parse(line).unwrap();
         let [out, into] = &settings.links[..] else {
             panic!("{settings:?}")
         };
-        assert_eq!((&out.channel[..], &out.key[..]), ("posix:/a", "site/a"));
-        assert_eq!((&into.channel[..], &into.key[..]), ("file:/x=y", "site/b"));
+        assert_eq!((&out.name[..], &out.key[..]), ("posix:/a", "site/a"));
+        assert_eq!((&into.name[..], &into.key[..]), ("file:/x=y", "site/b"));
+        assert_eq!((out.kind, into.kind), (Kind::Channel, Kind::Topic));
         assert_eq!((out.window, into.window), (Some(9), Some(9)));
         assert_eq!(
             settings.zenoh["listen"]["endpoints"],
@@ -276,8 +309,8 @@ mod tests {
     #[test]
     fn errors_name_the_option() {
         for (line, what) in [
-            ("--out posix:/a --listen x", "write CHANNEL=KEY"),
-            ("--in posix:/a --listen x", "write KEY=CHANNEL"),
+            ("--out posix:/a --listen x", "write NAME=KEY"),
+            ("--in posix:/a --listen x", "write KEY=NAME"),
             ("--out posix:/a=k", "no endpoint"),
             ("--listen x", "no link"),
             ("--window x", "not a number"),

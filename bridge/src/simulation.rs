@@ -1,7 +1,6 @@
 //! Both sides of a link with real channels and a network that loses, delays, doubles and reorders.
 //! Either side dies at any moment: it is dropped, and a new one opens the channel.
 
-use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use shmcomm::channel::Options;
@@ -10,33 +9,16 @@ use shmcomm::{Channel, Name, Side, segment};
 use crate::incoming::Incoming;
 use crate::message::{Backward, Forward};
 use crate::outgoing::{End, Next, Outgoing};
+pub use network::{Random, Wire};
+
+mod network;
 
 const CAPACITY: usize = 4096;
 
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        // xorshift64*
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        self.0.wrapping_mul(0x2545_f491_4f6c_dd1d)
-    }
-
-    fn below(&mut self, end: u64) -> u64 {
-        (self.next() >> 8) % end
-    }
-
-    fn one_in(&mut self, n: u64) -> bool {
-        self.below(n) == 0
-    }
-}
-
-struct Scratch(String);
+pub struct Scratch(pub String);
 
 impl Scratch {
-    fn new(what: &str) -> Self {
+    pub fn new(what: &str) -> Self {
         Self(format!("shmcomm-bridge-test-{}-{what}", std::process::id()))
     }
 
@@ -58,35 +40,6 @@ impl Scratch {
 impl Drop for Scratch {
     fn drop(&mut self) {
         let _ = segment::remove(Name::Posix(self.0.as_bytes()));
-    }
-}
-
-/// One direction of the network.
-#[derive(Default)]
-struct Wire(VecDeque<Vec<u8>>);
-
-impl Wire {
-    fn put(&mut self, bytes: Vec<u8>) {
-        self.0.push_back(bytes);
-    }
-
-    /// The next message. Now and then one is lost, doubled, or overtaken by a later one.
-    fn take(&mut self, random: &mut Random) -> Option<Vec<u8>> {
-        if random.one_in(3) {
-            return None;
-        }
-        let at = match random.one_in(10) {
-            true => random.below(self.0.len().max(1) as u64) as usize,
-            false => 0,
-        };
-        match random.below(20) {
-            0 => {
-                self.0.remove(at);
-                None
-            }
-            1 => self.0.get(at).cloned(),
-            _ => self.0.remove(at),
-        }
     }
 }
 

@@ -52,6 +52,8 @@ pub struct Info {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub struct Message {
+    /// Its number, counted from 1.
+    pub number: u64,
     /// Its length in bytes.
     pub length: usize,
     /// Messages overwritten before it that this reader has neither read nor reported lost before.
@@ -162,7 +164,11 @@ impl Topic {
             }) {
                 Ok((number, length)) => {
                     let lost = reader.read(number);
-                    return Ok(Message { length, lost });
+                    return Ok(Message {
+                        number,
+                        length,
+                        lost,
+                    });
                 }
                 Err(reason) => self.wait(reason, timeout_ms, &mut deadline)?,
             }
@@ -190,7 +196,12 @@ impl Topic {
             match next_whole(view, reader, length) {
                 Ok((number, length)) => {
                     let lost = reader.peeked();
-                    return Ok((view.bytes(number), Message { length, lost }));
+                    let message = Message {
+                        number,
+                        length,
+                        lost,
+                    };
+                    return Ok((view.bytes(number), message));
                 }
                 Err(reason) => self.wait(reason, timeout_ms, &mut deadline)?,
             }
@@ -247,6 +258,12 @@ impl Topic {
             return Err(TOPIC.failed(Errno::EACCES));
         }
         watch::descriptor(&mut self.watch, self.endpoint.file())
+    }
+
+    /// Whether the topic's name is removed or names another topic, so that no process can open this one any
+    /// more.
+    pub fn is_removed(&self) -> bool {
+        crate::object::is_removed(self.endpoint.file())
     }
 
     /// The state of the topic now.

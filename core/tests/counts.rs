@@ -1,4 +1,4 @@
-//! The message counts of a channel are right at every moment.
+//! The message counts of a channel are right at every moment; a topic's messages keep their numbers.
 #![cfg(not(loom))]
 #![allow(missing_docs, clippy::unwrap_used, clippy::arithmetic_side_effects)]
 
@@ -6,8 +6,8 @@ use std::fs;
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use std::thread;
 
-use shmcomm::Name;
 use shmcomm::channel::{Channel, Options, Side};
+use shmcomm::{Name, topic};
 
 const MESSAGES: u64 = 100_000;
 /// Ends the wait if the other thread fails.
@@ -55,4 +55,41 @@ fn no_count_is_ahead_of_the_calls() {
             last = info.sent;
         }
     });
+}
+
+#[test]
+fn a_message_of_a_topic_has_its_number_whatever_was_lost() {
+    let name = format!("shmcomm-test-{}-numbers", std::process::id());
+    let open = |side| {
+        let options = topic::Options {
+            max_message: 8,
+            depth: 4,
+            create: true,
+            ..topic::Options::new(side)
+        };
+        options.open(Name::Posix(name.as_bytes())).unwrap()
+    };
+    let (mut writer, mut reader) = (open(Side::Sender), open(Side::Receiver));
+    assert!(!reader.is_removed());
+    fs::remove_file(format!("/dev/shm/{name}")).unwrap();
+    assert!(reader.is_removed() && writer.is_removed());
+
+    let mut buffer = [0; 8];
+    let (mut read, mut lost) = (0, 0);
+    for burst in 1..20_u64 {
+        for _ in 0..burst {
+            let number = writer.info().unwrap().written + 1;
+            writer.write(&number.to_le_bytes()).unwrap();
+        }
+        let (_, peeked) = reader.peek(0).unwrap();
+        lost += peeked.lost;
+        while let Ok(message) = reader.read(&mut buffer, 0) {
+            (read, lost) = (read + 1, lost + message.lost);
+            assert_eq!(message.number, u64::from_le_bytes(buffer));
+            assert_eq!(message.number, read + lost);
+            assert!(message.number >= peeked.number);
+        }
+        assert_eq!(reader.latest(&mut buffer).unwrap().1, read + lost);
+    }
+    assert!(lost > 100 && read >= 19);
 }

@@ -1,7 +1,9 @@
 //! Two bridges, as processes: what is killed and cut, and what arrives.
 #![allow(missing_docs)]
 
+mod deployment;
 mod kills;
-mod namespaces;
+mod machines;
 mod operation;
 mod support;
+mod topics;

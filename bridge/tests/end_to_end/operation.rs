@@ -49,12 +49,16 @@ fn a_full_target_makes_the_source_full_and_goes_on() {
     let receiver = pair.b.open(Side::Receiver, 1 << 16);
     let (_out, _in) = (pair.outgoing(&[]), pair.incoming());
     let mut last = 0;
-    while sender.send(&message(last + 1), 2000).is_ok() {
-        last += 1;
-        assert!(last < 10_000, "more than both channels hold");
-    }
-    let used = [sender.info().unwrap().used, receiver.info().unwrap().used];
-    assert!(used.iter().all(|used| *used > 1 << 15), "{used:?}");
+    wait_until("full channels", || {
+        while sender.send(&message(last + 1), 200).is_ok() {
+            last += 1;
+            assert!(last < 10_000, "more than both channels hold");
+        }
+        let channels = [&sender, &receiver];
+        channels
+            .iter()
+            .all(|end| end.info().unwrap().used > 1 << 15)
+    });
     let receiving = Receiving::start(receiver);
     wait_until("room", || receiving.count() > last / 2);
     sender
@@ -158,9 +162,12 @@ fn sigterm_waits_for_acknowledgements() {
     let _in = pair.incoming();
     let mut last = 0;
     // Until the target is full, so that something is unacknowledged.
-    while sender.send(&message(last + 1), 1000).is_ok() {
-        last += 1;
-    }
+    wait_until("full channels", || {
+        while sender.send(&message(last + 1), 200).is_ok() {
+            last += 1;
+        }
+        receiver.info().unwrap().used > 1 << 15
+    });
     outgoing.signal(libc::SIGUSR1);
     outgoing.wait_for("linked to");
     assert!(

@@ -5,15 +5,15 @@ use std::net::{Shutdown, TcpListener, TcpStream};
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, mpsc};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use shmcomm::channel::Options;
 use shmcomm::{Channel, Name, Side, segment};
 
 /// A wait that only a failure makes this long.
-pub const PATIENCE: Duration = Duration::from_secs(30);
+pub const PATIENCE: Duration = Duration::from_secs(120);
 
 pub fn all() -> bool {
     std::env::var_os("SHMCOMM_TEST_ALL").is_some()
@@ -31,6 +31,23 @@ pub fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
     while !is_so() {
         assert!(Instant::now() < end, "{what}: not within {PATIENCE:?}");
         thread::sleep(Duration::from_millis(2));
+    }
+}
+
+/// xorshift64, begun by the clock.
+pub struct Random(u64);
+
+impl Random {
+    pub fn new() -> Self {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+        Self(u64::from(now.subsec_nanos()) | 1)
+    }
+
+    pub fn below(&mut self, end: u64) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        (self.0 >> 8) % end
     }
 }
 
@@ -205,6 +222,11 @@ impl Bridge {
         Self { child, lines }
     }
 
+    pub fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
     pub fn signal(&self, signal: i32) {
         // SAFETY: takes no pointer; the child is not reaped yet.
         assert_eq!(unsafe { libc::kill(self.child.id() as i32, signal) }, 0);
@@ -265,13 +287,21 @@ pub struct Proxy {
 
 impl Proxy {
     pub fn to(endpoint: &str) -> Self {
+        Self::between("127.0.0.1", endpoint, || {})
+    }
+
+    /// Listens at this address. `enter` is called first by the thread that has all of its sockets.
+    pub fn between(address: &str, endpoint: &str, enter: impl FnOnce() + Send + 'static) -> Self {
         let to = endpoint.trim_start_matches("tcp/").to_owned();
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let endpoint = format!("tcp/{}", listener.local_addr().unwrap());
+        let address = format!("{address}:0");
         let connections = Arc::new(Mutex::new(Vec::new()));
         let delay_ms = Arc::new(AtomicU64::new(0));
         let (all, delay) = (connections.clone(), delay_ms.clone());
+        let (bound, endpoint) = mpsc::channel();
         thread::spawn(move || {
+            enter();
+            let listener = TcpListener::bind(address).unwrap();
+            bound.send(listener.local_addr().unwrap()).unwrap();
             for from in listener.incoming().map_while(Result::ok) {
                 let Ok(to) = TcpStream::connect(&to) else {
                     continue;
@@ -295,7 +325,7 @@ impl Proxy {
             }
         });
         Self {
-            endpoint,
+            endpoint: format!("tcp/{}", endpoint.recv().unwrap()),
             connections,
             delay_ms,
         }
