@@ -68,6 +68,7 @@ mod sync {
     mod channel;
     mod event_loops;
     mod inherited;
+    mod late_peer;
     mod long_run;
     mod mutex;
     mod polled;

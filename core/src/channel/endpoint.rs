@@ -8,7 +8,10 @@
 //! Such a lock belongs to the open file, which a child of `fork(2)` inherits through its descriptor
 //! and its mapping. So the child [closes the descriptor](crate::fork), and is not given the mapping.
 
-use core::sync::atomic::{AtomicU32, Ordering::Relaxed};
+use core::sync::atomic::{
+    AtomicU32,
+    Ordering::{Acquire, Relaxed},
+};
 
 use crate::error::{Call, Errno, Error};
 use crate::fork::{Process, Registered};
@@ -167,14 +170,17 @@ impl Endpoint {
     /// EIDRM if the name is removed and no process holds the other end; EPIPE if this handle has met a
     /// peer there, which has closed that end or exited.
     pub fn peer_gone(&mut self, peer_opens: &AtomicU32) -> Option<Errno> {
+        // Before the kernel is asked: a peer counts its open after it has locked its end, so one whose open
+        // is counted here, and whose lock is not found, has gone.
+        let opens = peer_opens.load(Acquire);
         if self.has_peer() {
             self.has_met_peer = true;
             return None;
         }
         if object::is_removed(self.file()) {
-            return Some(Errno::EIDRM);
+            return (!self.has_peer()).then_some(Errno::EIDRM);
         }
-        self.has_met_peer |= peer_opens.load(Relaxed) != self.peers_before;
+        self.has_met_peer |= opens != self.peers_before;
         self.has_met_peer.then_some(Errno::EPIPE)
     }
 

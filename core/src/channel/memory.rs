@@ -54,7 +54,7 @@ pub(super) mod at {
 /// | received | the receiver, after head | every process | release, acquire | one behind; the low bits of head correct it |
 /// | a sleep word | its side; the other side when it wakes a sleeper | both sides | see [`wakeup`](super::wakeup) | one wake-up without a sleeper |
 /// | a lock | the processes that share that end | the same processes | see [`lock`](super::lock) | a dead holder's slot |
-/// | number of opens of a side | that side, at open | the other side, at open and when it waits | relaxed | an opener that no peer met |
+/// | number of opens of a side | that side, at open, after it locked its end | the other side, at open and when it waits, before it looks for the lock | release, acquire | an opener that no peer met |
 /// | last holder of a side | that side, at open: its pid | that side, if the end is busy | relaxed | a pid of an exited process |
 /// | origin, its base | the holder of the sending end | the next holder | see [`origin`](super::origin) | an origin, or none |
 /// | always fenced | a process that cannot use membarrier(2), at open or before it sleeps | both sides | relaxed | one fence too many |

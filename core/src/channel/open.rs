@@ -1,6 +1,6 @@
 //! Opens an end of a channel and creates the channel if there is none.
 
-use core::sync::atomic::Ordering::Relaxed;
+use core::sync::atomic::Ordering::Release;
 
 use super::endpoint::Endpoint;
 use super::memory::{Layout, Memory};
@@ -129,7 +129,7 @@ impl Options {
         if self.side == Side::Sender && !self.keep_origin {
             origin::erase(channel.ring.view().origin());
         }
-        channel.ring.view().opens(self.side).fetch_add(1, Relaxed);
+        channel.ring.view().opens(self.side).fetch_add(1, Release);
         Ok(channel)
     }
 }
@@ -137,6 +137,7 @@ impl Options {
 #[cfg(test)]
 mod tests {
     use std::process::Command;
+    use std::sync::atomic::Ordering::Relaxed;
 
     use super::*;
     use crate::error::Errno;

@@ -50,7 +50,7 @@ const LOW_HALF: usize = if cfg!(target_endian = "big") { 4 } else { 0 };
 /// | magic, slots start, longest message, depth | the creator, before publication | every process, at open | – | no topic |
 /// | intent, last | the writer | readers; the next writer | see [`slots`](super::slots) | see there |
 /// | sleeps | readers that may write, before they sleep; the writer when it wakes them | the same | see [`wakeup`](crate::channel::wakeup) | one wake-up without a sleeper |
-/// | number of opens of the writer's end | the writer, at open | readers, at open and when they wait | relaxed | an opener that no reader met |
+/// | number of opens of the writer's end | the writer, at open, after it locked its end | readers, at open and when they wait, before they look for the lock | release, acquire | an opener that no reader met |
 /// | last writer | the writer, at open: its pid | a writer that finds the end busy | relaxed | a pid of an exited process |
 /// | always fenced | a process that cannot use membarrier(2) | the writer | relaxed | one fence too many |
 #[derive(Clone, Copy)]

@@ -1,6 +1,6 @@
 //! Opens a topic for its writer or a reader, and creates the topic if there is none.
 
-use core::sync::atomic::Ordering::Relaxed;
+use core::sync::atomic::Ordering::Release;
 
 use super::memory::{Layout, Memory};
 use super::slots::{Reader, Words, Writer};
@@ -134,7 +134,7 @@ impl Options {
                 let mode = sys::fstat(endpoint.file())?.st_mode;
                 let waker = Waker::new(view, mode);
                 let writer = Writer::resume(&view).map_err(blocked)?;
-                writer_opens.fetch_add(1, Relaxed);
+                writer_opens.fetch_add(1, Release);
                 (endpoint, Role::Writer(writer, waker))
             }
             Side::Receiver => {
