@@ -225,7 +225,7 @@ class Channel(End):
             try:
                 return self.send(message, 0)
             except BlockingIOError:
-                await self._readiness.wait(self.fileno)
+                await self._until_ready()
 
     async def recv_async(self) -> bytes:
         """Receives the next message; while there is none, other tasks run. Cancelling takes none.
@@ -236,7 +236,7 @@ class Channel(End):
             try:
                 return self.recv(0)
             except BlockingIOError:
-                await self._readiness.wait(self.fileno)
+                await self._until_ready()
 
     def fileno(self) -> int:
         """A descriptor for select, selectors and event loops.

@@ -128,12 +128,10 @@ class ErrorsTest(Case):
             lambda: receiver.recv(PATIENCE),
             lambda: receiver.recv_into(buffer),
         ):
-            with self.interrupted():
-                wait()
+            self.assert_interrupted(wait)
         sender.send(bytes(4080))
         for wait in lambda: sender.send(b""), sender.reserve(8).__enter__:
-            with self.interrupted():
-                wait()
+            self.assert_interrupted(wait)
         self.assertEqual(len(receiver.recv()), 4080)
         sender.send(b"fine")
         self.assertEqual(receiver.recv(), b"fine")
