@@ -166,6 +166,7 @@ class Channel(End):
             handle: Any = self._usable
             length = self._length.value
             view = View(handle, self._array, address, length, readonly=True)
+            keep = _recv  # if Python's exit ends the block, this module may be empty
             try:
                 self._usable, self._view = None, view
                 yield view.memory
@@ -174,7 +175,7 @@ class Channel(End):
                 self._abandon(view)
                 if length > 0:
                     # EMSGSIZE: lets the other handles of a shared end go on.
-                    _recv(handle, None, 0, 0)
+                    keep(handle, None, 0, 0)
                 raise
             finally:
                 self._usable, self._view = handle, None
@@ -202,6 +203,7 @@ class Channel(End):
                 raise failure(self._name)
             handle: Any = self._usable
             view = View(handle, self._array, address, length, readonly=False)
+            discard, too_long = _reserve, _TOO_LONG  # as in `peek`
             try:
                 self._usable, self._view = None, view
                 yield view.memory
@@ -209,7 +211,7 @@ class Channel(End):
             except BaseException:
                 self._abandon(view)
                 # EMSGSIZE: discards the reservation, which a shared end's other handles wait for.
-                _reserve(handle, _TOO_LONG, 0)
+                discard(handle, too_long, 0)
                 raise
             finally:
                 self._usable, self._view = handle, None

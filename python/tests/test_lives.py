@@ -70,6 +70,10 @@ class ExitTest(Case):
             block = global_channel.peek()
             held = block.__enter__()
             part = held[1:]
+            out = shmcomm.Channel(sys.argv[2], shmcomm.SEND | shmcomm.CREATE)
+            shmcomm.remove(sys.argv[2])
+            reservation = out.reserve(5)
+            room = reservation.__enter__()
             sys.modules["kept"] = segment
             cycle = [mutex]
             cycle.append(cycle)
@@ -78,7 +82,7 @@ class ExitTest(Case):
         """
         sender.send(b"one")
         sender.send(b"two")
-        self.assertEqual(self.python(program, name), "b'one'\n")
+        self.assertEqual(self.python(program, name, self.posix_name()), "b'one'\n")
         self.assertEqual(self.opened(Channel, name, RECV).recv(), b"two")
 
     def test_exit_while_a_daemon_thread_receives(self):
