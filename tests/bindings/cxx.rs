@@ -20,7 +20,7 @@ const WARNINGS: [&str; 7] = [
     "-Werror",
 ];
 
-fn compiler(compiler: &str, standard: &str) -> Command {
+pub fn compiler(compiler: &str, standard: &str) -> Command {
     let mut command = Command::new(compiler);
     command.arg(format!("-std={standard}")).args(WARNINGS);
     command.arg("-I").arg(Path::new(ROOT).join("include"));

@@ -25,7 +25,7 @@ fn package() -> PathBuf {
 }
 
 /// Python with the package as it lies in the source tree, and the library of the tests.
-fn python(interpreter: &str, sandbox: &Sandbox) -> Command {
+pub fn python(interpreter: &str, sandbox: &Sandbox) -> Command {
     let mut python = sandbox.command(interpreter);
     python.env("PYTHONPATH", package());
     python.env("PYTHONDONTWRITEBYTECODE", "1");
