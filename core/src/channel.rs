@@ -27,10 +27,10 @@ use core::ffi::c_int;
 use core::ptr::NonNull;
 
 use crate::error::{Call, Errno, Error};
+use crate::watch::{self, Watch};
 pub use endpoint::Side;
 pub use open::Options;
 pub use origin::Origin;
-use poll::Poll;
 pub use read_ahead::ReadAhead;
 use ring::{Blocked, Words};
 use ring_end::RingEnd;
@@ -59,7 +59,7 @@ pub struct Info {
 pub struct Channel {
     ring: RingEnd,
     sleep: Sleep,
-    poll: Option<Poll>,
+    watch: Option<Watch>,
 }
 
 // SAFETY: the memory belongs to the process, not to a thread; every method that changes the handle
@@ -211,9 +211,9 @@ impl Channel {
             }
             result => result.map_err(Error::from),
         };
-        let result = match (result, &mut self.poll) {
-            (Err(error), Some(poll)) if error.errno == Errno::EAGAIN => {
-                poll.attempt(&mut self.ring, &mut self.sleep, length)
+        let result = match (result, &mut self.watch) {
+            (Err(error), Some(watch)) if error.errno == Errno::EAGAIN => {
+                poll::attempt(watch, &mut self.ring, &mut self.sleep, length)
             }
             (result, _) => result,
         };
@@ -226,11 +226,7 @@ impl Channel {
         if self.ring.endpoint().is_inherited() {
             return Err(self.ring.refused());
         }
-        let poll = match self.poll.take() {
-            Some(poll) => poll,
-            None => Poll::new(self.ring.endpoint().file())?,
-        };
-        Ok(self.poll.insert(poll).raw())
+        watch::descriptor(&mut self.watch, self.ring.endpoint().file())
     }
 
     /// Commits or releases at an end that is shared or inherited. `length` is that of the message.

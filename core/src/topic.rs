@@ -24,9 +24,9 @@ use crate::channel::ring::Blocked;
 use crate::channel::wakeup;
 use crate::deadline::Deadline;
 use crate::error::{Call, Errno, Error};
+use crate::watch::{self, Watch};
 use memory::{Memory, View};
 pub use open::Options;
-use poll::Poll;
 use slots::{Reader, Words, Writer};
 use wait::Waker;
 
@@ -64,7 +64,7 @@ pub struct Topic {
     memory: Memory,
     role: Role,
     endpoint: Endpoint,
-    poll: Option<Poll>,
+    watch: Option<Watch>,
     interruptible: bool,
 }
 
@@ -220,9 +220,9 @@ impl Topic {
         deadline: &mut Option<Deadline>,
     ) -> Result<(), Error> {
         let reader = self.role.reader(&self.endpoint)?;
-        match &mut self.poll {
-            Some(poll) if reason == Blocked::Wait && timeout_ms == 0 => {
-                return poll.attempt(self.memory.view(), reader, &mut self.endpoint);
+        match &mut self.watch {
+            Some(watch) if reason == Blocked::Wait && timeout_ms == 0 => {
+                return poll::attempt(watch, self.memory.view(), reader, &mut self.endpoint);
             }
             _ if reason != Blocked::Wait || timeout_ms == 0 => return Err(blocked(reason)),
             _ => {}
@@ -244,11 +244,7 @@ impl Topic {
         if !self.memory.is_writable() {
             return Err(TOPIC.failed(Errno::EACCES));
         }
-        let poll = match self.poll.take() {
-            Some(poll) => poll,
-            None => Poll::new(self.endpoint.file())?,
-        };
-        Ok(self.poll.insert(poll).raw())
+        watch::descriptor(&mut self.watch, self.endpoint.file())
     }
 
     /// The state of the topic now.

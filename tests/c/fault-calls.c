@@ -275,6 +275,19 @@ int __wrap_shmdt(const void *address)
     return __real_shmdt(address);
 }
 
+/* Whether a shmctl or semctl fails now. */
+static int fails(struct kind *kind, const char *table, int id, int command)
+{
+    int failed = inject(kind);
+    char line[64];
+    snprintf(line, sizeof line, "%s %d ", table, id);
+    if (command == IPC_RMID && failed)
+        not_released(line, NULL, 0, id);
+    else if (command == IPC_RMID)
+        released(line);
+    return failed;
+}
+
 DECLARE(int, shmctl, (int id, int command, struct shmid_ds *ds));
 int __wrap_shmctl(int id, int command, struct shmid_ds *ds)
 {
@@ -283,19 +296,10 @@ int __wrap_shmctl(int id, int command, struct shmid_ds *ds)
     KIND(removal, "shmctl(IPC_RMID)", EIDRM, EINVAL, EPERM);
     KIND(lock, "shmctl(SHM_LOCK)", EIDRM, EINVAL, ENOMEM, EPERM);
     KIND(unlock, "shmctl(SHM_UNLOCK)", EIDRM, EINVAL, ENOMEM, EPERM);
-    struct kind *kind = command == IPC_SET ? &set
-        : command == IPC_RMID ? &removal
-        : command == SHM_LOCK ? &lock
-        : command == SHM_UNLOCK ? &unlock : &status;
-    char line[64];
-    snprintf(line, sizeof line, "shm %d ", id);
-    if (inject(kind)) {
-        if (command == IPC_RMID)
-            not_released(line, NULL, 0, id);
+    struct kind *kind = command == IPC_SET ? &set : command == IPC_RMID ? &removal
+        : command == SHM_LOCK ? &lock : command == SHM_UNLOCK ? &unlock : &status;
+    if (fails(kind, "shm", id, command))
         return -1;
-    }
-    if (command == IPC_RMID)
-        released(line);
     return __real_shmctl(id, command, ds);
 }
 
@@ -321,18 +325,10 @@ int __wrap_semctl(int id, int which, int command, ...)
     va_start(arguments, command);
     void *argument = va_arg(arguments, void *);
     va_end(arguments);
-    struct kind *kind = command == IPC_STAT ? &status
-        : command == GETVAL ? &value
+    struct kind *kind = command == IPC_STAT ? &status : command == GETVAL ? &value
         : command == IPC_RMID ? &removal : &other;
-    char line[64];
-    snprintf(line, sizeof line, "sem %d ", id);
-    if (inject(kind)) {
-        if (command == IPC_RMID)
-            not_released(line, NULL, 0, id);
+    if (fails(kind, "sem", id, command))
         return -1;
-    }
-    if (command == IPC_RMID)
-        released(line);
     return __real_semctl(id, which, command, argument);
 }
 

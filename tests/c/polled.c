@@ -1,5 +1,5 @@
 /*
- * polled NAME SCENARIO FLAGS [COUNT]: a channel's descriptor in event loops.
+ * polled NAME SCENARIO FLAGS: a channel's descriptor in an event loop.
  *
  * SCENARIO: level    it is readable until a call says EAGAIN, at both ends
  *           owner    its number, and what fork, exec and close do to it
@@ -8,73 +8,21 @@
  *                    a peer closes, is killed, had gone before, is refused, or closes after the name
  *                    was removed: prints the microseconds until it is told, the number of events in
  *                    the second after it, and how often it is told
- *           stream   COUNT messages through a small ring, one call for each event; both sides pause
- *                    at random
- * FLAGS:    h shared ends, of two processes each    m calls that wait in between
- *           s a storm of signals                    e epoll    E epoll, edge-triggered
+ * FLAGS:    h shared ends
  *           l the peer loses its end only after a file was closed
  *           b the peer closes before the name is removed
  *           -
  */
 #define _GNU_SOURCE
-#include "shmcomm.h"
+#include "polled.h"
 
-#include <errno.h>
 #include <fcntl.h>
-#include <poll.h>
 #include <signal.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/epoll.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
-#include <sys/time.h>
 #include <sys/wait.h>
-#include <time.h>
-#include <unistd.h>
 
-#define CAPACITY 4096
 #define MAX_MESSAGE (CAPACITY - 16)
-/* Longer than any wait: a lost event ends the program. */
-#define PATIENCE 20000
 #define NOBODY 65534
-
-static const char *name, *flags;
-static char buffer[CAPACITY];
-
-static void check(int holds, const char *what)
-{
-    if (!holds) {
-        fprintf(stderr, "%d: %s: %s\n", (int)getpid(), what, strerror(errno));
-        exit(1);
-    }
-}
-
-#define CHECK(condition) check(condition, #condition)
-#define FAILS(error, call) check((call) == -1 && errno == (error), #call ": " #error)
-
-static int has(char flag)
-{
-    return strchr(flags, flag) != NULL;
-}
-
-static long long now_us(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return now.tv_sec * 1000000LL + now.tv_nsec / 1000;
-}
-
-static shmc_channel *open_end(int side)
-{
-    shmc_channel *channel =
-        shmc_channel_open(name, CAPACITY, side | SHMC_CREATE | (has('h') ? SHMC_SHARED : 0), 0666);
-
-    CHECK(channel != NULL);
-    return channel;
-}
 
 /* The file of the channel. */
 static const char *path(void)
@@ -83,29 +31,6 @@ static const char *path(void)
 
     snprintf(text, sizeof text, "/dev/shm%s", strchr(name, '/'));
     return text;
-}
-
-/* An event loop's wait for one descriptor. */
-static int readable(int descriptor, int timeout_ms)
-{
-    static int loop = -1;
-    struct epoll_event event = {.events = EPOLLIN | (has('E') ? EPOLLET : 0)};
-    struct pollfd wanted = {.fd = descriptor, .events = POLLIN};
-    long long until = now_us() + timeout_ms * 1000LL;
-    int result;
-
-    if (loop < 0 && (has('e') || has('E'))) {
-        CHECK((loop = epoll_create1(EPOLL_CLOEXEC)) >= 0);
-        CHECK(epoll_ctl(loop, EPOLL_CTL_ADD, descriptor, &event) == 0);
-    }
-    do {
-        long long left = until - now_us();
-        int left_ms = left < 0 ? 0 : (int)((left + 999) / 1000);
-
-        result = loop < 0 ? poll(&wanted, 1, left_ms) : epoll_wait(loop, &event, 1, left_ms);
-    } while (result < 0 && errno == EINTR);
-    CHECK(result >= 0);
-    return result;
 }
 
 static void level(void)
@@ -365,132 +290,11 @@ static void loss(const char *what)
     waitpid(sender.pid, NULL, 0);
 }
 
-static unsigned random_number(void)
-{
-    static unsigned long long state;
-
-    if (state == 0)
-        state = (unsigned long long)getpid() * 0x9e3779b97f4a7c15u;
-    state ^= state << 13;
-    state ^= state >> 7;
-    state ^= state << 17;
-    return (unsigned)(state >> 32);
-}
-
-static void on_alarm(int number)
-{
-    (void)number;
-}
-
-static void start_storm(void)
-{
-    struct sigaction action = {.sa_handler = on_alarm};
-    struct itimerval timer = {{0, 200}, {0, 200}};
-
-    if (has('s')) {
-        CHECK(sigaction(SIGALRM, &action, NULL) == 0);
-        CHECK(setitimer(ITIMER_REAL, &timer, NULL) == 0);
-    }
-}
-
-/* The numbers that the processes of each end have reached. */
-static struct {
-    volatile unsigned sent, received;
-    volatile unsigned char seen[1 << 20];
-} *shared;
-
-/* Sends or receives until there is nothing left to do. */
-static void work(int side, unsigned count)
-{
-    shmc_channel *channel = open_end(side);
-    int descriptor = shmc_channel_fd(channel);
-
-    CHECK(descriptor >= 0);
-    start_storm();
-    for (;;) {
-        int waits = has('m') && random_number() % 4 == 0 ? (int)(random_number() % 3) : 0;
-        int keeps = 0;
-
-        if (random_number() % 64 == 0)
-            usleep(random_number() % 300);
-        if (waits == 0 && !readable(descriptor, PATIENCE)) {
-            if (side == SHMC_RECV && shared->received == count)
-                break;
-            errno = 0;
-            check(0, side == SHMC_SEND ? "a sender gets no event" : "a receiver gets no event");
-        }
-        do {
-            size_t length;
-            unsigned number;
-
-            if (side == SHMC_SEND) {
-                number = __sync_fetch_and_add(&shared->sent, 1);
-                if (number >= count) {
-                    shmc_channel_close(channel);
-                    return;
-                }
-                memcpy(buffer, &number, sizeof number);
-                length = sizeof number + random_number() % 400;
-                keeps = shmc_send(channel, buffer, length, waits) == 0;
-                if (!keeps) {
-                    /* Another process sends this number, or this one does later. */
-                    CHECK(errno == EAGAIN || errno == ETIMEDOUT || errno == EPIPE);
-                    if (has('h'))
-                        while (shmc_send(channel, buffer, length, -1) != 0)
-                            CHECK(errno == EPIPE);
-                    else
-                        __sync_fetch_and_sub(&shared->sent, 1);
-                }
-            } else {
-                keeps = shmc_recv(channel, buffer, sizeof buffer, waits) >= 0;
-                if (keeps) {
-                    memcpy(&number, buffer, sizeof number);
-                    CHECK(number < count && !shared->seen[number]);
-                    CHECK(has('h') || number == shared->received);
-                    shared->seen[number] = 1;
-                    __sync_fetch_and_add(&shared->received, 1);
-                } else
-                    CHECK(errno == EAGAIN || errno == ETIMEDOUT || errno == EPIPE);
-                if (shared->received == count)
-                    return;
-            }
-        } while (keeps && has('E'));
-    }
-}
-
-static void stream(unsigned count)
-{
-    int each = has('h') ? 2 : 1, failed = 0;
-
-    CHECK(count <= sizeof shared->seen);
-    shared = mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    CHECK(shared != MAP_FAILED);
-    for (int i = 0; i < 2 * each; i++) {
-        pid_t child = fork();
-
-        CHECK(child >= 0);
-        if (child == 0) {
-            work(i % 2 ? SHMC_SEND : SHMC_RECV, count);
-            exit(0);
-        }
-    }
-    for (int i = 0; i < 2 * each; i++) {
-        int status;
-
-        CHECK(wait(&status) > 0);
-        failed |= status;
-        /* The others may wait for a process that has failed. */
-        if (failed)
-            kill(0, SIGTERM);
-    }
-    CHECK(!failed && shared->received == count);
-}
-
 int main(int argc, char **argv)
 {
     const char *scenario;
 
-    CHECK(argc >= 4);
+    CHECK(argc == 4);
     name = argv[1];
     scenario = argv[2];
     flags = argv[3];
@@ -503,10 +307,7 @@ int main(int argc, char **argv)
         owner();
     else if (strcmp(scenario, "user") == 0)
         another_user();
-    else if (strcmp(scenario, "stream") == 0) {
-        setpgid(0, 0);
-        stream((unsigned)atoi(argv[4]));
-    } else
+    else
         loss(scenario);
     shmc_remove(name);
     return 0;

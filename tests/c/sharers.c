@@ -3,18 +3,13 @@
  * Prints milliseconds or a count.
  */
 #define _GNU_SOURCE
+#include "children.h"
 #include "shmcomm.h"
 
 #include <errno.h>
 #include <signal.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/resource.h>
-#include <sys/wait.h>
-#include <time.h>
-#include <unistd.h>
 
 #define CAPACITY 4096
 #define FULL (CAPACITY - 16) /* a message that leaves no room */
@@ -25,28 +20,9 @@ static const char *name;
 static int shared; /* SHMC_SEND or SHMC_RECV */
 static char buffer[CAPACITY];
 
-static void fail(const char *what)
-{
-    perror(what);
-    exit(1);
-}
-
 static void on_signal(int number)
 {
     (void)number;
-}
-
-static double now(void)
-{
-    struct timespec time;
-
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    return time.tv_sec * 1e3 + time.tv_nsec / 1e6;
-}
-
-static void nap(double ms)
-{
-    usleep((useconds_t)(ms * 1000));
 }
 
 static shmc_channel *opened(int flags)
@@ -95,32 +71,6 @@ static void let_them_wait(shmc_channel *channel)
         ;
     if (errno != EAGAIN)
         fail("fill");
-}
-
-static pid_t child(void)
-{
-    pid_t pid = fork();
-
-    if (pid == -1)
-        fail("fork");
-    if (pid == 0)
-        prctl(PR_SET_PDEATHSIG, SIGKILL);
-    return pid;
-}
-
-static void ended(pid_t pid)
-{
-    int status;
-
-    if (waitpid(pid, &status, 0) != pid || status != 0)
-        fail("child");
-}
-
-static void killed(pid_t pid)
-{
-    kill(pid, SIGKILL);
-    if (waitpid(pid, NULL, 0) != pid)
-        fail("waitpid");
 }
 
 /* Starts a process that waits at the shared end and reports the result. */

@@ -122,7 +122,7 @@ impl Options {
         let mut channel = Channel {
             ring: RingEnd::new(memory, endpoint),
             sleep: Sleep::new(self.interruptible),
-            poll: None,
+            watch: None,
         };
         channel.sleep.register(channel.ring.view());
         channel.ring.resume()?;

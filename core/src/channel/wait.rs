@@ -17,7 +17,7 @@ use super::memory::View;
 use super::ring::Blocked;
 use super::ring_end::RingEnd;
 use super::wakeup::{self, FENCED, SleepEnd, SleepWord};
-use crate::deadline::Deadline;
+use crate::deadline::{Deadline, SLICE_NS};
 use crate::error::{Call, Errno, Error};
 use crate::futex;
 use crate::sys;
@@ -25,11 +25,7 @@ use crate::watch;
 
 /// How long a side tries before it sleeps: twice the 10 µs of a futex round trip, so that a side that
 /// answers at once is not put to sleep.
-pub(crate) const SPIN_NS: i64 = 20_000;
-/// How long a side sleeps before it looks whether the other processes are alive. A death is noticed
-/// within 100 ms; 20 ms of that are left for the scheduler. An idle pair wakes 12.5 times a second,
-/// which takes 0.04 % of a core (docs/benchmarks.md).
-pub(crate) const SLICE_NS: i64 = 80_000_000;
+const SPIN_NS: i64 = 20_000;
 
 impl SleepWord for AtomicU32 {
     fn fence(&self) {
@@ -48,6 +44,24 @@ impl SleepWord for AtomicU32 {
     fn wake(&self) {
         let _ = futex::wake(self, 1);
     }
+}
+
+/// Attempts for [`SPIN_NS`] from now on.
+#[inline(always)]
+pub(crate) fn spin<T>(
+    now: i64,
+    mut attempt: impl FnMut() -> Result<T, Blocked>,
+) -> Result<T, Blocked> {
+    let end = now.saturating_add(SPIN_NS);
+    while sys::monotonic_clock_ns() < end {
+        for _ in 0..32 {
+            match attempt() {
+                Err(Blocked::Wait) => core::hint::spin_loop(),
+                result => return result,
+            }
+        }
+    }
+    Err(Blocked::Wait)
 }
 
 /// What a handle knows about sleeping and waking.
@@ -110,14 +124,9 @@ impl Sleep {
         let deadline = Deadline::after_ms(timeout_ms);
         let now = sys::monotonic_clock_ns();
         self.head_start.give(ring, now);
-        let spin_end = now.saturating_add(SPIN_NS);
-        while sys::monotonic_clock_ns() < spin_end {
-            for _ in 0..32 {
-                match ring.attempt(length) {
-                    Err(Blocked::Wait) => core::hint::spin_loop(),
-                    result => return Ok(result?),
-                }
-            }
+        match spin(now, || ring.attempt(length)) {
+            Err(Blocked::Wait) => {}
+            result => return Ok(result?),
         }
         if timeout_ms == 0 {
             return Ok(ring.attempt_for_dead(length)?);

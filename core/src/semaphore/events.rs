@@ -11,7 +11,7 @@ use core::ptr::NonNull;
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering, Ordering::Relaxed};
 
 use super::word::{self, Word};
-use crate::deadline::Deadline;
+use crate::deadline::{Deadline, SLICE_NS};
 use crate::error::{Call, Errno, Error};
 use crate::futex;
 use crate::name::Name;
@@ -23,10 +23,6 @@ const MAGIC: u64 = 0x0001_6870_616d_6573;
 
 /// Number of looks before a waiter sleeps, about 2 µs.
 const SPINS: u32 = 100;
-/// How long a waiter sleeps before it looks on its own: a process may have died between its post and the
-/// wake-up, or removed the name without a wake-up. It is noticed within 100 ms; 20 ms of that are left
-/// for the scheduler.
-const SLICE_NS: i64 = 80_000_000;
 
 /// What the object holds. The creator writes `magic` before publication. [`word`] has the state table of
 /// `word`.
@@ -188,6 +184,7 @@ impl Word for AtomicU32 {
     }
 
     fn sleep(&self, expected: u32, deadline: Deadline) -> Result<(), Errno> {
+        // A process may have died between its post and the wake-up, or removed the name without one.
         let until = deadline.or_earlier(Deadline::after_ns(SLICE_NS));
         match sys::futex_wait(self.as_ptr(), expected, until.at_ns()) {
             Err(error) if error.errno != Errno::EWOULDBLOCK => Err(error.errno),

@@ -147,7 +147,7 @@ impl Options {
             memory,
             role,
             endpoint,
-            poll: None,
+            watch: None,
             interruptible: self.interruptible,
         })
     }

@@ -18,10 +18,10 @@ use super::memory::{Memory, View};
 use super::slots::Reader;
 use crate::channel::endpoint::Endpoint;
 use crate::channel::ring::Blocked;
-use crate::channel::wait::{SLICE_NS, SPIN_NS};
+use crate::channel::wait::spin;
 use crate::channel::wakeup::{self, SLEEPING, SleepEnd, SleepWord};
 use crate::channel::word::Word32;
-use crate::deadline::Deadline;
+use crate::deadline::{Deadline, SLICE_NS};
 use crate::error::{Errno, Error};
 use crate::futex;
 use crate::sys::{self, Descriptor};
@@ -128,14 +128,9 @@ pub fn wait(
     deadline: Deadline,
 ) -> Result<(), Error> {
     let view = memory.view();
-    let spin_end = sys::monotonic_clock_ns().wrapping_add(SPIN_NS);
-    while sys::monotonic_clock_ns() < spin_end {
-        for _ in 0..32 {
-            match look(reader, view) {
-                Err(Blocked::Wait) => core::hint::spin_loop(),
-                found => return found.map_err(super::blocked),
-            }
-        }
+    match spin(sys::monotonic_clock_ns(), || look(reader, view)) {
+        Err(Blocked::Wait) => {}
+        found => return found.map_err(super::blocked),
     }
     let mut slice = Deadline::after_ns(SLICE_NS);
     loop {

@@ -20,6 +20,7 @@ mod model;
 mod poll;
 mod ring;
 mod shared;
+mod sleep_word;
 mod topic;
 mod wakeup;
 

@@ -10,7 +10,8 @@ use shmcomm::channel::ring::{Blocked, Consumer, Words, snapshot};
 use shmcomm::channel::wakeup::{self, FENCE_FREE_AFTER, FENCED, POLLED};
 use std::sync::atomic::Ordering::SeqCst;
 
-use crate::model::{IMMORTAL, Memory, Process, Seen32, always_fence};
+use crate::model::{IMMORTAL, Memory, Process};
+use crate::sleep_word::{Seen32, always_fence};
 use crate::{all, explore};
 
 const LENGTHS: [u64; 1] = [0];

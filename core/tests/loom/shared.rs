@@ -9,7 +9,8 @@ use shmcomm::channel::lock;
 use shmcomm::channel::ring::{self, Blocked, Consumer, Producer, Words};
 use shmcomm::channel::wakeup::{self, FENCED, SLEEPING};
 
-use crate::model::{IMMORTAL, Memory, Process, Seen32, always_fence};
+use crate::model::{IMMORTAL, Memory, Process};
+use crate::sleep_word::{Seen32, always_fence};
 use crate::{all, explore};
 
 /// One of the receivers that share an end, same as `RingEnd`.

@@ -14,7 +14,8 @@ use shmcomm::channel::word::{Word32, Word64};
 use shmcomm::topic::slots::{Reader, Words, Writer};
 
 use crate::explore;
-use crate::model::{IMMORTAL, Memory, Process, Seen32, Seen64, always_fence};
+use crate::model::{IMMORTAL, Memory, Process, Seen64};
+use crate::sleep_word::{Seen32, always_fence};
 
 const DEPTH: u64 = 4;
 const SLOT_WORDS: u64 = 2;

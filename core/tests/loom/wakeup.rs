@@ -9,7 +9,8 @@ use shmcomm::channel::wakeup::{self, FENCE_FREE_AFTER, FENCED, SLEEPING};
 use std::sync::atomic::Ordering::SeqCst;
 
 use crate::explore;
-use crate::model::{IMMORTAL, Memory, Process, Seen32, always_fence, fence_everywhere};
+use crate::model::{IMMORTAL, Memory, Process, fence_everywhere};
+use crate::sleep_word::{Seen32, always_fence};
 
 /// When the sender learns that the receiver cannot use membarrier(2).
 #[derive(Clone, Copy, PartialEq)]

@@ -9,8 +9,9 @@ use std::time::{Duration, Instant};
 use shmcomm::semaphore::{self, Kind, MAX_SHARED_VALUE, New};
 use shmcomm::{Errno, Semaphore, segment};
 
+use crate::creation::a_killed_creator_leaves_a_whole_semaphore_or_none;
 use crate::object::{Object, events};
-use crate::support::{Child, errno, kill_at_each, timed};
+use crate::support::{Child, errno, timed};
 
 #[test]
 fn an_existing_semaphore_stays_as_it_is() {
@@ -150,34 +151,7 @@ fn a_peer_that_rewrites_the_word_harms_only_the_number() {
 #[test]
 fn a_creator_killed_at_any_system_call_leaves_a_whole_semaphore_or_none() {
     for object in Object::both("creator") {
-        let (mut absent, mut whole) = (0, 0);
-        let new = New {
-            exclusive: true,
-            ..events(3)
-        };
-        kill_at_each(
-            libc::PTRACE_SYSCALL,
-            || (),
-            || {
-                let _ = Semaphore::create(object.name(), new);
-            },
-            |steps| {
-                let semaphore = match Semaphore::open(object.name()) {
-                    Ok(semaphore) => {
-                        whole += 1;
-                        semaphore
-                    }
-                    Err(error) => {
-                        assert_eq!(error.errno(), Errno::ENOENT, "{steps}");
-                        absent += 1;
-                        object.create(3)
-                    }
-                };
-                assert_eq!(semaphore.value(), Ok(3), "{steps}");
-                semaphore::remove(object.name()).unwrap();
-            },
-        );
-        assert!(absent >= 3 && whole >= 1, "{absent} {whole}");
+        a_killed_creator_leaves_a_whole_semaphore_or_none(object.name(), events(3));
     }
 }
 

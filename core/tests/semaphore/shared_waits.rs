@@ -8,7 +8,7 @@ use crate::object::Object;
 use crate::support::{
     Child, EVERY, SLACK, again, errno, kill_at_each, signal_storm, sleep_ms, spread, timed,
 };
-use crate::waits::{die_inside, signal_in};
+use crate::waits::{a_handler_ends_an_interruptible_wait_alone, die_inside};
 
 #[test]
 fn a_kill_at_any_instruction_of_a_call_loses_no_event_and_makes_none() {
@@ -147,24 +147,7 @@ fn a_wait_ends_in_time_also_under_signals() {
 #[test]
 fn a_signal_handler_ends_an_interruptible_wait_alone() {
     let object = Object::new("posix", "signal");
-    let semaphore = object.create(0);
-    let interruptible = Semaphore::open(object.name()).unwrap().interruptible();
-    for timeout_ms in [10_000, -1] {
-        let child = Child::start(|| {
-            signal_in(50);
-            i32::from(errno(interruptible.wait(timeout_ms)) != Some(Errno::EINTR))
-        });
-        assert_eq!(child.join(), 0, "{timeout_ms}");
-    }
-    let child = Child::start(|| {
-        signal_in(50);
-        let (result, waited) = timed(|| semaphore.wait(200));
-        let in_time = waited >= Duration::from_millis(200);
-        i32::from(!(in_time && errno(result) == Some(Errno::ETIMEDOUT)))
-    });
-    assert_eq!(child.join(), 0);
-    semaphore.post().unwrap();
-    assert_eq!(semaphore.value(), Ok(1));
+    a_handler_ends_an_interruptible_wait_alone(&object.create(0), object.name());
 }
 
 /// Posts and waits of several processes, which the storm of signals interrupts: each post ends one wait.

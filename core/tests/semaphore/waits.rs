@@ -62,7 +62,7 @@ fn a_wait_ends_in_time_also_under_signals() {
 
 /// Runs a signal handler once, this number of milliseconds from now; with SA_RESTART, which must change
 /// nothing.
-pub fn signal_in(ms: i64) {
+fn signal_in(ms: i64) {
     extern "C" fn nothing(_: i32) {}
     // SAFETY: the pointers are valid, and the handler does nothing.
     unsafe {
@@ -76,29 +76,32 @@ pub fn signal_in(ms: i64) {
     }
 }
 
+/// A signal handler ends a wait for this semaphore, whose value is 0, only if that is interruptible.
+pub fn a_handler_ends_an_interruptible_wait_alone(semaphore: &Semaphore, name: Name<'_>) {
+    let interruptible = Semaphore::open(name).unwrap().interruptible();
+    for timeout_ms in [10_000, -1] {
+        let child = Child::start(|| {
+            signal_in(100);
+            i32::from(errno(interruptible.wait(timeout_ms)) != Some(Errno::EINTR))
+        });
+        assert_eq!(child.join(), 0, "{name:?} {timeout_ms}");
+    }
+    let child = Child::start(|| {
+        signal_in(50);
+        let (result, waited) = timed(|| semaphore.wait(300));
+        let in_time = waited >= Duration::from_millis(300);
+        i32::from(!(in_time && errno(result) == Some(Errno::ETIMEDOUT)))
+    });
+    assert_eq!(child.join(), 0, "{name:?}");
+    semaphore.post().unwrap();
+    assert_eq!(semaphore.value(), Ok(1), "{name:?}");
+}
+
 #[test]
 fn a_signal_handler_ends_an_interruptible_wait_alone() {
-    let key = SysvKey::new();
     for kind in [Kind::Units, Kind::Events] {
-        let semaphore = create(&key, 0, kind);
-        let interruptible = Semaphore::open(key.name()).unwrap().interruptible();
-        for timeout_ms in [10_000, -1] {
-            let child = Child::start(|| {
-                signal_in(100);
-                i32::from(errno(interruptible.wait(timeout_ms)) != Some(Errno::EINTR))
-            });
-            assert_eq!(child.join(), 0, "{kind:?} {timeout_ms}");
-        }
-        let child = Child::start(|| {
-            signal_in(50);
-            let (result, waited) = timed(|| semaphore.wait(300));
-            let in_time = waited >= Duration::from_millis(300);
-            i32::from(!(in_time && errno(result) == Some(Errno::ETIMEDOUT)))
-        });
-        assert_eq!(child.join(), 0, "{kind:?}");
-        semaphore.post().unwrap();
-        assert_eq!(semaphore.value(), Ok(1), "{kind:?}");
-        semaphore::remove(key.name()).unwrap();
+        let key = SysvKey::new();
+        a_handler_ends_an_interruptible_wait_alone(&create(&key, 0, kind), key.name());
     }
 }
 
