@@ -12,8 +12,6 @@ from ._end import End
 from ._view import View
 
 if TYPE_CHECKING:
-    from ctypes import Array
-
     from _typeshed import ReadableBuffer, WriteableBuffer
 
 _send = _library.channel_send
@@ -82,7 +80,7 @@ class Channel(End):
     def __init__(self, name: Name, flags: int, capacity: int = 0, mode: int = 0o600) -> None:
         super().__init__(name, _library.channel_open, capacity, flags, mode)
         # For short messages, while no call uses it.
-        self._buffer: "Optional[Array[c_char]]" = None
+        self._buffer: Any = None
         self._length = c_size_t()
         self._length_address = ctypes.addressof(self._length)
         self._capacity = self.stat().capacity
@@ -138,7 +136,8 @@ class Channel(End):
                 for milliseconds in slices(timeout):
                     length = _recv(self._usable, buffer, _SHORT, milliseconds)
                     if length >= 0:
-                        return buffer[:length]
+                        message: bytes = buffer[:length]
+                        return message
                     if get_errno() == EMSGSIZE:
                         address = _peek(self._usable, self._length_address, milliseconds)
                         if address:
