@@ -107,7 +107,7 @@ class ChannelTest(Case):
     def test_a_handle_stays_while_a_thread_uses_it(self):
         name, sender, receiver = self.channel()
         receiver.close()
-        for i in range(30):
+        for i in range(10):
             sender.send(b"%d" % i)
             channel = Channel(name, RECV)
 
@@ -234,12 +234,12 @@ class MemoryTest(Case):
         numbers.release()
 
     def test_memory_stays_while_a_thread_uses_it(self):
-        for _ in range(50):
+        for _ in range(20):
             segment = Segment("anon:", 1 << 16)
 
             def use():
                 try:
-                    while True:
+                    for _ in range(300):
                         part = segment.buf[1 << 12 :]
                         part[0] = part[-1] = 1
                         part.release()
