@@ -92,13 +92,22 @@ def _files(root, names):
                 yield "/".join(parts), file
 
 
+def _tag(library):
+    """Where the library can be loaded: PEP 600 has names for the versions of glibc, by its symbols."""
+    system, _, machine = sysconfig.get_platform().partition("-")
+    versions = [int(minor) for minor in re.findall(rb"\0GLIBC_2\.(\d+)", library)]
+    if versions:
+        system = f"manylinux_2_{max(versions)}"
+    return f"py3-none-{system}_{machine}"
+
+
 def build_wheel(wheel_directory, config_settings=None, metadata_directory=None):
-    platform = re.sub(r"[-.]", "_", sysconfig.get_platform())
-    tag = f"py3-none-{platform}"
+    library = _library().read_bytes()
+    tag = _tag(library)
     info = f"{_stem()}.dist-info"
     contents = [(name, file.read_bytes()) for name, file in _files(HERE, ["shmcomm"])]
     contents += [
-        ("shmcomm/libshmcomm.so", _library().read_bytes()),
+        ("shmcomm/libshmcomm.so", library),
         (f"{info}/METADATA", _metadata().encode()),
         (
             f"{info}/WHEEL",

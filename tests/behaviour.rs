@@ -18,6 +18,7 @@ mod artifact {
 mod bindings {
     mod cxx;
     mod python;
+    mod readme;
 }
 
 mod comm {

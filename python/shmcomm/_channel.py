@@ -2,7 +2,8 @@
 
 import ctypes
 from contextlib import contextmanager
-from ctypes import byref, c_char, c_size_t, string_at
+from ctypes import byref, c_char, c_size_t, create_string_buffer, get_errno, string_at
+from errno import EMSGSIZE
 from typing import TYPE_CHECKING, Any, Iterator, NamedTuple, Optional
 
 from . import _library
@@ -21,6 +22,10 @@ _peek = _library.channel_peek
 _release = _library.channel_release
 
 _TOO_LONG = c_size_t(-1).value
+_NOTHING = c_size_t(0)
+
+_SHORT = c_size_t(4096)
+"""Up to this length, copying a message twice takes less time than the calls for receiving it in place."""
 
 
 class ChannelInfo(NamedTuple):
@@ -74,6 +79,8 @@ class Channel(End):
 
     def __init__(self, name: Name, flags: int, capacity: int = 0, mode: int = 0o600) -> None:
         super().__init__(name, _library.channel_open, capacity, flags, mode)
+        # For short messages, while no call uses it.
+        self._buffer: Any = None
         self._length = c_size_t()
         self._length_address = ctypes.addressof(self._length)
         self._capacity = self.stat().capacity
@@ -107,11 +114,12 @@ class Channel(End):
                         room[:] = view.cast("B") if length else b""
                     return
             source = byref(c_char.from_buffer(message))
+        size = c_size_t(length)
         self._waiting.append(None)
         with self._lock:
             self._waiting.pop()
             for milliseconds in slices(timeout):
-                if _send(self._usable, source, length, milliseconds) == 0:
+                if _send(self._usable, source, size, milliseconds) == 0:
                     return
                 self._go_on()
         raise failure(self._name)
@@ -121,14 +129,33 @@ class Channel(End):
         self._waiting.append(None)
         with self._lock:
             self._waiting.pop()
-            address = self._wait_for_message(timeout)
-            handle, self._usable = self._usable, None
+            buffer, self._buffer = self._buffer, None
+            if buffer is None:
+                buffer = create_string_buffer(_SHORT.value)
             try:
-                message = string_at(address, self._length.value)
-                _release(handle)
+                for milliseconds in slices(timeout):
+                    length = _recv(self._usable, buffer, _SHORT, milliseconds)
+                    if length >= 0:
+                        message: bytes = buffer[:length]
+                        return message
+                    if get_errno() == EMSGSIZE:
+                        address = _peek(self._usable, self._length_address, milliseconds)
+                        if address:
+                            return self._copy(address)
+                    self._go_on()
             finally:
-                self._usable = handle
-            return message
+                self._buffer = buffer
+        raise failure(self._name)
+
+    def _copy(self, address: int) -> bytes:
+        """Frees a message whose length is in `_length`, and returns a copy."""
+        handle, self._usable = self._usable, None
+        try:
+            message = string_at(address, self._length.value)
+            _release(handle)
+        finally:
+            self._usable = handle
+        return message
 
     def recv_into(self, buffer: "WriteableBuffer", timeout: Optional[float] = None) -> int:
         """Receives the next message into a writable buffer and returns the message's length.
@@ -136,8 +163,8 @@ class Channel(End):
         OSError with EMSGSIZE if the buffer is too small; the message then stays.
         """
         with memoryview(buffer) as view:
-            size = view.nbytes
-            target = byref(c_char.from_buffer(buffer)) if size else None
+            size = c_size_t(view.nbytes)
+            target = byref(c_char.from_buffer(buffer)) if view.nbytes else None
             self._waiting.append(None)
             with self._lock:
                 self._waiting.pop()
@@ -166,6 +193,8 @@ class Channel(End):
             handle: Any = self._usable
             length = self._length.value
             view = View(handle, self._array, address, length, readonly=True)
+            # If Python's exit ends the block, this module may be empty.
+            keep, nothing = _recv, _NOTHING
             try:
                 self._usable, self._view = None, view
                 yield view.memory
@@ -174,7 +203,7 @@ class Channel(End):
                 self._abandon(view)
                 if length > 0:
                     # EMSGSIZE: lets the other handles of a shared end go on.
-                    _recv(handle, None, 0, 0)
+                    keep(handle, None, nothing, 0)
                 raise
             finally:
                 self._usable, self._view = handle, None
@@ -202,6 +231,7 @@ class Channel(End):
                 raise failure(self._name)
             handle: Any = self._usable
             view = View(handle, self._array, address, length, readonly=False)
+            discard, too_long = _reserve, _TOO_LONG  # as in `peek`
             try:
                 self._usable, self._view = None, view
                 yield view.memory
@@ -209,7 +239,7 @@ class Channel(End):
             except BaseException:
                 self._abandon(view)
                 # EMSGSIZE: discards the reservation, which a shared end's other handles wait for.
-                _reserve(handle, _TOO_LONG, 0)
+                discard(handle, too_long, 0)
                 raise
             finally:
                 self._usable, self._view = handle, None
@@ -225,7 +255,7 @@ class Channel(End):
             try:
                 return self.send(message, 0)
             except BlockingIOError:
-                await self._readiness.wait(self.fileno)
+                await self._until_ready()
 
     async def recv_async(self) -> bytes:
         """Receives the next message; while there is none, other tasks run. Cancelling takes none.
@@ -236,7 +266,7 @@ class Channel(End):
             try:
                 return self.recv(0)
             except BlockingIOError:
-                await self._readiness.wait(self.fileno)
+                await self._until_ready()
 
     def fileno(self) -> int:
         """A descriptor for select, selectors and event loops.

@@ -2,7 +2,6 @@
 
 import os
 import threading
-import time
 import weakref
 from collections import deque
 from ctypes import get_errno
@@ -41,6 +40,7 @@ class End(Named):
         # What the library may be called with: None while closed, or inside a block.
         self._usable: Optional[_library.Handle] = self._open()
         self._lock = threading.RLock()
+        self._turn = threading.Condition(self._lock)
         # One element for each thread that waits for its turn.
         self._waiting: Deque[None] = deque()
         # The view of the block that this process is in.
@@ -55,11 +55,12 @@ class End(Named):
         if get_errno() != ETIMEDOUT:
             raise self._failure()
         if self._waiting:
+            # The thread that goes first gives this one its turn in the same way.
+            self._waiting.append(None)
             try:
-                self._lock.release()
-                time.sleep(0.001)
+                self._turn.wait(0.001)
             finally:
-                self._lock.acquire()
+                self._waiting.pop()
 
     def _failure(self) -> Exception:
         if self._handle is None:
@@ -67,6 +68,14 @@ class End(Named):
         if self._usable is None:
             return BufferError(f"{self._name}: leave the block inside which this is called first")
         return failure(self._name)
+
+    async def _until_ready(self) -> None:
+        """Lets other tasks run until this end may proceed, or is closed."""
+        self._waiting.append(None)
+        with self._lock:
+            self._waiting.pop()
+            future = self._readiness.enlist(self.fileno)
+        await self._readiness.wait(future)
 
     def _abandon(self, view: View) -> None:
         """Withdraws the view of a block that failed, as far as nothing uses it."""
@@ -90,7 +99,7 @@ class End(Named):
             self._left = [exporter for exporter in self._left if exporter() is not None]
             if self._left or self._view is not None:
                 raise BufferError(f"a view of a message of {self._name} is still in use")
-            self._readiness.cancel()
+            self._readiness.cancel(self._handle)
             self._usable = self._handle = None
 
     def __enter__(self: Self) -> Self:
@@ -109,9 +118,13 @@ class End(Named):
             if kind is None:
                 raise
 
+    def fileno(self) -> int:
+        raise NotImplementedError
+
     def _after_fork(self) -> None:
         """In a child: no thread holds the lock, and messages are not mapped."""
         self._lock = threading.RLock()
+        self._turn = threading.Condition(self._lock)
         self._waiting.clear()
         if self._view is not None:
             try:

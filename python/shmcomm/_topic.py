@@ -131,7 +131,7 @@ class Topic(End):
             try:
                 return self.read(0)
             except BlockingIOError:
-                await self._readiness.wait(self.fileno)
+                await self._until_ready()
 
     def fileno(self) -> int:
         """A descriptor for select, selectors and event loops; see shmc_topic_fd(3).

@@ -1,5 +1,6 @@
 """What the tests share: unique names that are removed afterwards, and other processes."""
 
+import concurrent.futures
 import contextlib
 import faulthandler
 import itertools
@@ -8,6 +9,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import unittest
 import warnings
 
@@ -32,8 +34,12 @@ class Case(unittest.TestCase):
 
     def sysv_name(self):
         """A name of System V objects, which are removed when the test ends."""
-        directory = tempfile.mkdtemp(prefix=f"shmcomm-test-{os.getpid()}-")
-        self.addCleanup(os.rmdir, directory)
+        while True:
+            directory = tempfile.mkdtemp(prefix=f"shmcomm-test-{os.getpid()}-")
+            self.addCleanup(os.rmdir, directory)
+            # ftok takes few bits of a file's identity: another file may have the same.
+            if not key_is_used(directory):
+                break
         name = f"sysv:{directory}"
         self.addCleanup(self._remove, shmcomm.remove, name)
         self.addCleanup(self._remove, shmcomm.remove_semaphore, name)
@@ -96,18 +102,52 @@ class Case(unittest.TestCase):
                 os._exit(status)
         self.assertEqual(os.waitpid(child, 0)[1], 0)
 
-    @contextlib.contextmanager
-    def interrupted(self):
-        """The block must be ended by a KeyboardInterrupt, as Ctrl-C causes it."""
-        # Again and again: one that comes before the wait is no proof.
+    def in_threads(self, *calls):
+        """Runs them at the same time. Returns their results; their exceptions fail the test."""
+        # Threads change places within most calls, as they do without a global lock.
+        self.addCleanup(sys.setswitchinterval, sys.getswitchinterval())
+        sys.setswitchinterval(1e-5)
+        start = threading.Barrier(len(calls))
+
+        def run(call):
+            start.wait()
+            return call()
+
+        with concurrent.futures.ThreadPoolExecutor(len(calls)) as pool:
+            return list(pool.map(run, calls))
+
+    def assert_interrupted(self, wait):
+        """A KeyboardInterrupt must end the wait, as Ctrl-C causes it."""
         signal.signal(signal.SIGALRM, signal.default_int_handler)
-        signal.setitimer(signal.ITIMER_REAL, 0.2)
         try:
             with self.assertRaises(KeyboardInterrupt):
-                yield
+                # So late that the wait has begun, unless the machine is very busy.
+                signal.setitimer(signal.ITIMER_REAL, 0.2)
+                wait()
         finally:
             signal.setitimer(signal.ITIMER_REAL, 0)
             signal.signal(signal.SIGALRM, signal.SIG_DFL)
+
+    def read_from(self, writer, topic):
+        """The next message, of a process that may have yet to open the topic."""
+        while True:
+            exited = writer.poll() is not None
+            try:
+                return topic.read(PATIENCE)
+            except BrokenPipeError:
+                if exited:
+                    raise
+
+
+def key_is_used(directory):
+    """Whether a System V object has the key of this directory."""
+    status = os.stat(directory)
+    key = 0x66 << 24 | (status.st_dev & 0xFF) << 16 | status.st_ino & 0xFFFF
+    used = set()
+    for kind in "shm", "sem":
+        with open(f"/proc/sysvipc/{kind}") as table:
+            used.update(line.split()[0] for line in table)
+    return str(key) in used
 
 
 def numpy():

@@ -2,6 +2,7 @@ import asyncio
 import select
 import sys
 import threading
+import time
 import unittest
 
 from shmcomm import CREATE, RECV, Channel
@@ -107,6 +108,44 @@ class AsyncTest(Case):
         receiver.close()
         self.run_async(main(Channel.close))
         self.run_async(main(lambda channel: threading.Thread(target=channel.close).start()))
+
+    def test_closing_in_a_thread_does_not_disturb_others(self):
+        """The channel that is opened next gets no descriptor that the loop has yet to give up."""
+        _, _, receiver = self.channel()
+        name, other, own = self.channel()
+        own.close()
+
+        async def main():
+            waiting = asyncio.ensure_future(receiver.recv_async())
+            await asyncio.sleep(0)
+            closing = threading.Thread(target=receiver.close)
+            closing.start()
+            closing.join(PATIENCE)
+            with Channel(name, RECV) as channel:
+                asyncio.get_running_loop().call_later(0.01, other.send, b"fine")
+                self.assertEqual(await channel.recv_async(), b"fine")
+            with self.assertRaises(ValueError):
+                await waiting
+
+        self.run_async(main())
+
+    def test_closing_while_a_task_begins_to_wait(self):
+        _, _, receiver = self.channel()
+
+        async def main():
+            loop = asyncio.get_running_loop()
+            add_reader = loop.add_reader
+
+            def add_reader_late(*arguments):
+                threading.Thread(target=receiver.close).start()
+                time.sleep(0.05)
+                add_reader(*arguments)
+
+            loop.add_reader = add_reader_late
+            with self.assertRaises(ValueError):
+                await receiver.recv_async()
+
+        self.run_async(main())
 
     def test_the_descriptor_is_readable_while_there_are_messages(self):
         _, sender, receiver = self.channel()

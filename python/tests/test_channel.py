@@ -1,5 +1,6 @@
 import array
 import errno
+import signal
 import threading
 import unittest
 
@@ -49,6 +50,40 @@ class MessagesTest(Case):
             self.assertEqual(raised.exception.errno, errno.EMSGSIZE)
         self.assertRaises(TypeError, receiver.recv_into, b"read-only")
         self.assertEqual(receiver.recv(), b"too long")
+
+    def test_messages_of_every_length_are_received(self):
+        _, sender, receiver = self.channel(1 << 16)
+        lengths = [0, 4095, 4096, 4097, 20000, 1, 65520]
+        for length in lengths:
+            sender.send(bytes([length % 251]) * length)
+            self.assertEqual(receiver.recv(0), bytes([length % 251]) * length)
+        sending = threading.Thread(target=lambda: [sender.send(b"x" * n) for n in lengths])
+        sending.start()
+        self.assertEqual([len(receiver.recv(PATIENCE)) for _ in lengths], lengths)
+        sending.join()
+
+    def test_a_signal_handler_may_receive(self):
+        """It may run between any two steps of the call that it interrupts."""
+        _, sender, receiver = self.channel(1 << 20)
+        received = []
+
+        def receive(*_):
+            try:
+                received.append(int(receiver.recv(0)))
+            except (BlockingIOError, BufferError):
+                pass  # it interrupted the last one
+
+        numbers = list(range(20000))
+        for number in numbers:
+            sender.send(b"%d" % number)
+        signal.signal(signal.SIGALRM, receive)
+        self.addCleanup(signal.signal, signal.SIGALRM, signal.SIG_DFL)
+        self.addCleanup(signal.setitimer, signal.ITIMER_REAL, 0)
+        signal.setitimer(signal.ITIMER_REAL, 0.0001, 0.0001)
+        while receiver.stat().messages:
+            receive()
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        self.assertEqual(sorted(received), numbers)
 
     def test_state(self):
         name, sender, receiver = self.channel()
@@ -128,12 +163,10 @@ class ErrorsTest(Case):
             lambda: receiver.recv(PATIENCE),
             lambda: receiver.recv_into(buffer),
         ):
-            with self.interrupted():
-                wait()
+            self.assert_interrupted(wait)
         sender.send(bytes(4080))
         for wait in lambda: sender.send(b""), sender.reserve(8).__enter__:
-            with self.interrupted():
-                wait()
+            self.assert_interrupted(wait)
         self.assertEqual(len(receiver.recv()), 4080)
         sender.send(b"fine")
         self.assertEqual(receiver.recv(), b"fine")

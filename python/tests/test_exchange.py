@@ -94,13 +94,7 @@ class ExchangeTest(Case):
         with Topic(name, RECV) as topic:
             self.assertEqual(topic.read(PATIENCE), b"fine")
             writer = self.c("topic", "open", name, "0", "0", "s", "0", "write", "from C")
-            message = None
-            while message is None:
-                try:
-                    message = topic.read(PATIENCE)
-                except BrokenPipeError:
-                    pass  # the writer has yet to open the topic
-            self.assertEqual(message, b"from C")
+            self.assertEqual(self.read_from(writer, topic), b"from C")
             self.says(writer)
 
     def test_c_meets_a_killed_python(self):
@@ -182,6 +176,7 @@ class ExchangeTest(Case):
             lines = [receiver.stdout.readline() for _ in range(random.randrange(1, 40))]
             receiver.kill()
             lines.append(receiver.stdout.read())
+            receiver.wait()  # its output may end before its end of the channel is free
             received += b"".join(lines).decode().split()
         with Channel(name, RECV) as channel:
             while channel.stat().messages:

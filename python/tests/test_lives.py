@@ -1,4 +1,4 @@
-"""Threads, forks, signals and exits."""
+"""Forks, signals and exits."""
 
 import signal
 import sys
@@ -8,77 +8,6 @@ import unittest
 import shmcomm
 from shmcomm import RECV, SEND, Channel
 from support import PATIENCE, Case
-
-
-class ThreadsTest(Case):
-    def join(self, threads):
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join(PATIENCE)
-            self.assertFalse(thread.is_alive())
-
-    def test_threads_take_turns(self):
-        """Also a smoke test of builds without a global lock."""
-        _, sender, receiver = self.channel()
-        received = []
-        lock = threading.Lock()
-
-        def send(first):
-            for i in range(first, first + 200):
-                if i % 3 == 0:
-                    with sender.reserve(len(b"%d" % i)) as room:
-                        room[:] = b"%d" % i
-                else:
-                    sender.send(b"%d" % i)
-            sender.stat()
-
-        def receive():
-            for i in range(200):
-                if i % 3 == 0:
-                    with receiver.peek() as message:
-                        number = int(bytes(message))
-                else:
-                    number = int(receiver.recv())
-                with lock:
-                    received.append(number)
-            receiver.stat()
-
-        threads = [threading.Thread(target=send, args=(200 * i,)) for i in range(4)]
-        threads += [threading.Thread(target=receive) for _ in range(4)]
-        self.join(threads)
-        self.assertEqual(sorted(received), list(range(800)))
-
-    def test_a_thread_that_waits_lets_others_in(self):
-        _, sender, receiver = self.channel()
-        result = []
-        waiting = threading.Thread(target=lambda: result.append(receiver.recv()))
-        waiting.start()
-        for _ in range(3):
-            self.assertEqual(receiver.stat().messages, 0)
-        sender.send(b"end")
-        waiting.join(PATIENCE)
-        self.assertEqual(result, [b"end"])
-
-    def test_closing_ends_the_wait_of_another_thread(self):
-        name, sender, receiver = self.channel()
-        errors = []
-
-        def wait(call):
-            try:
-                call()
-            except ValueError as error:
-                errors.append(error)
-
-        sender.send(bytes(4080))
-        full = [threading.Thread(target=wait, args=(lambda: sender.send(b""),)) for _ in range(3)]
-        for thread in full:
-            thread.start()
-        sender.close()
-        for thread in full:
-            thread.join(PATIENCE)
-        self.assertEqual(len(errors), 3)
-        self.opened(Channel, name, SEND)
 
 
 class ForkTest(Case):
@@ -141,6 +70,10 @@ class ExitTest(Case):
             block = global_channel.peek()
             held = block.__enter__()
             part = held[1:]
+            out = shmcomm.Channel(sys.argv[2], shmcomm.SEND | shmcomm.CREATE)
+            shmcomm.remove(sys.argv[2])
+            reservation = out.reserve(5)
+            room = reservation.__enter__()
             sys.modules["kept"] = segment
             cycle = [mutex]
             cycle.append(cycle)
@@ -149,7 +82,7 @@ class ExitTest(Case):
         """
         sender.send(b"one")
         sender.send(b"two")
-        self.assertEqual(self.python(program, name), "b'one'\n")
+        self.assertEqual(self.python(program, name, self.posix_name()), "b'one'\n")
         self.assertEqual(self.opened(Channel, name, RECV).recv(), b"two")
 
     def test_exit_while_a_daemon_thread_receives(self):
@@ -169,7 +102,8 @@ class ExitTest(Case):
         name, sender, receiver = self.channel()
         receiver.close()
         program = """if True:
-            import shmcomm, sys
+            import shmcomm, signal, sys
+            signal.signal(signal.SIGINT, signal.default_int_handler)  # background jobs ignore it
             with shmcomm.Channel(sys.argv[1], shmcomm.RECV) as channel:
                 try:
                     print("ready", flush=True)

@@ -75,10 +75,8 @@ class MutexTest(Case):
     def test_ctrl_c_ends_a_wait(self):
         holder = self.start(sys.executable, "-c", HOLD, self.name)
         self.assertEqual(holder.stdout.readline(), b"held\n")
-        with self.interrupted():
-            self.mutex.acquire()
-        with self.interrupted():
-            self.mutex.acquire(timeout=PATIENCE)
+        self.assert_interrupted(self.mutex.acquire)
+        self.assert_interrupted(lambda: self.mutex.acquire(timeout=PATIENCE))
 
     def test_errors(self):
         self.assertRaises(PermissionError, self.mutex.release)
@@ -123,14 +121,12 @@ class SemaphoreTest(Case):
             self.assertTrue(semaphore.acquire(timeout=PATIENCE))
             self.assertFalse(semaphore.acquire(timeout=0.15))
             self.assertEqual(semaphore.value, 0)
-            with self.interrupted():
-                semaphore.acquire()
+            self.assert_interrupted(semaphore.acquire)
 
     def test_a_wait_is_ended(self):
         name = self.sysv_name()
         semaphore = self.opened(Semaphore, name, 0, CREATE)
-        with self.interrupted():
-            semaphore.acquire()
+        self.assert_interrupted(semaphore.acquire)
         errors = []
 
         def wait():

@@ -78,10 +78,8 @@ class TopicTest(Case):
         self.assertRaises(BlockingIOError, reader.read, 0)
         self.assertRaises(TimeoutError, reader.read, 0.15)
         self.assertRaises(TimeoutError, reader.peek(0.01).__enter__)
-        with self.interrupted():
-            reader.read()
-        with self.interrupted():
-            reader.peek().__enter__()
+        self.assert_interrupted(reader.read)
+        self.assert_interrupted(reader.peek().__enter__)
         errors = []
 
         def wait():
@@ -165,20 +163,12 @@ class TopicTest(Case):
             before = reader.stat().written
             writer = self.start(sys.executable, "-c", program, name)
             for _ in range(100):
-                message = self.read_from_living(reader, writer)
+                message = self.read_from(writer, reader)
                 self.assertEqual(message, message[:1] * 4000)
             writer.kill()
             writer.wait()
             self.assertGreaterEqual(reader.stat().written, before + 99)
             self.assertEqual(reader.latest()[1], reader.stat().written)
-
-    def read_from_living(self, reader, writer):
-        while writer.poll() is None:
-            try:
-                return reader.read(PATIENCE)
-            except BrokenPipeError:
-                pass  # this writer has yet to open the topic
-        return self.fail("the writer has failed")
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ const WARNINGS: [&str; 7] = [
     "-Werror",
 ];
 
-fn compiler(compiler: &str, standard: &str) -> Command {
+pub fn compiler(compiler: &str, standard: &str) -> Command {
     let mut command = Command::new(compiler);
     command.arg(format!("-std={standard}")).args(WARNINGS);
     command.arg("-I").arg(Path::new(ROOT).join("include"));
@@ -80,13 +80,26 @@ fn what_it_cannot_be_compiled_with_is_said() {
     }
 }
 
+/// With one compiler as C++17; with `SHMCOMM_TEST_ALL`, with each compiler and standard.
 #[test]
 fn the_examples_run() {
+    if !support::all() {
+        return run_examples("c++", "c++17");
+    }
+    for name in COMPILERS {
+        for standard in STANDARDS {
+            run_examples(name, standard);
+        }
+    }
+}
+
+fn run_examples(compiler: &str, standard: &str) {
     let Some(tour) = Tour::empty() else { return };
-    if !support::has("c++") {
+    if !support::has(compiler) {
         return;
     }
-    let output = run(&mut tour.make(["cxx", "CXXFLAGS=-O2 -Wall -Wextra -Werror -pedantic"]));
+    let flags = format!("CXXFLAGS=-std={standard} -O2 -Wall -Wextra -Werror -pedantic");
+    let output = run(&mut tour.make(["cxx", &format!("CXX={compiler}"), &flags]));
     assert_eq!(stderr(&output), "");
     let output = stdout(&output);
     for line in [

@@ -1,5 +1,6 @@
 //! The Python package: its own tests with every Python that is installed, and its wheel.
 
+use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -24,11 +25,15 @@ fn package() -> PathBuf {
 }
 
 /// Python with the package as it lies in the source tree, and the library of the tests.
-fn python(interpreter: &str, sandbox: &Sandbox) -> Command {
+pub fn python(interpreter: &str, sandbox: &Sandbox) -> Command {
     let mut python = sandbox.command(interpreter);
     python.env("PYTHONPATH", package());
     python.env("PYTHONDONTWRITEBYTECODE", "1");
     python.env("SHMCOMM_LIBRARY", library().join("libshmcomm.so"));
+    if interpreter.ends_with('t') {
+        // Else a package that is not prepared for it would switch the lock on.
+        python.env("PYTHON_GIL", "0");
+    }
     python
 }
 
@@ -124,8 +129,30 @@ print(shmcomm._library._library._name)";
     let expected = format!("{}\n{}\n", env!("CARGO_PKG_VERSION"), inside.display());
     assert_eq!(output, expected);
     assert!(target.join("shmcomm/py.typed").exists());
-    let metadata = format!("shmcomm-{}.dist-info/METADATA", env!("CARGO_PKG_VERSION"));
-    assert!(target.join(metadata).exists());
+    let information = target.join(format!("shmcomm-{}.dist-info", env!("CARGO_PKG_VERSION")));
+    assert!(information.join("METADATA").exists());
+
+    // The tag claims no system whose glibc lacks a function.
+    if !support::has("readelf") {
+        return;
+    }
+    let mut readelf = Command::new("readelf");
+    let symbols = stdout(&run(readelf.args(["--wide", "--dyn-syms"]).arg(inside)));
+    let minor = |line: &str| {
+        line.split_once("@GLIBC_2.")?
+            .1
+            .split([' ', '.'])
+            .next()?
+            .parse()
+            .ok()
+    };
+    let newest: u32 = symbols.lines().filter_map(minor).max().unwrap();
+    let wheel = fs::read_to_string(information.join("WHEEL")).unwrap();
+    let tag = format!(
+        "\nTag: py3-none-manylinux_2_{newest}_{}\n",
+        env::consts::ARCH
+    );
+    assert!(wheel.contains(&tag), "{tag} is not in {wheel}");
 }
 
 /// A source archive has all that a wheel is built from, and two of them are the same bytes.
