@@ -16,7 +16,7 @@ use std::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering::Relaxed};
 use shmcomm::mutex::Acquired::Clean;
 use shmcomm::segment::Options;
 use shmcomm::{Errno, Mutex, Name, Segment};
-use support::{Child, EVERY, all, errno, spread};
+use support::{Child, EVERY, OneCore, all, errno, spread};
 
 /// Memory that children share: a mutex, and a count of wrong results after it.
 static SHARED: AtomicPtr<u8> = AtomicPtr::new(ptr::null_mut());
@@ -55,6 +55,7 @@ extern "C" fn lock_in_handler(_: i32) {
 /// Interrupts children after these numbers of instructions. Returns the first number that no child
 /// reaches.
 fn interrupt(make_ready: impl Fn(), after: impl Iterator<Item = u64>) -> u64 {
+    let _core = OneCore::new().unwrap();
     for steps in after {
         let install = || {
             // SAFETY: the handler only makes calls that are safe in one.
@@ -91,7 +92,7 @@ fn a_handler_may_interrupt_lock_and_unlock_anywhere() {
     mutex().init().unwrap();
     let later = interrupt(|| mutex().init().unwrap(), spread(EVERY));
     // The first call determines the thread's name, in ten times the instructions.
-    let first = interrupt(|| (), (0..).step_by(if all() { 61 } else { 2039 }));
+    let first = interrupt(|| (), (0..).step_by(if all() { 257 } else { 2039 }));
     println!("{later} instructions, {first} of a first call");
     assert!(later > 50 && first > later, "{later} {first}");
 }

@@ -7,6 +7,7 @@ pub mod driver;
 mod library;
 pub mod make;
 pub mod measure;
+mod one_core;
 mod program;
 pub mod ptrace;
 pub mod segment;

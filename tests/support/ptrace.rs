@@ -1,8 +1,10 @@
 //! A process that is killed at a chosen moment, by ptrace(2).
 
+use std::io;
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command};
-use std::{io, mem};
+
+use super::one_core::OneCore;
 
 /// The moments at which a traced process stops.
 #[derive(Clone, Copy, PartialEq, Debug)]
@@ -93,41 +95,6 @@ impl Drop for Traced {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
-    }
-}
-
-/// Keeps the calling thread and its children on their core. A step then takes a tenth of the time,
-/// because no other core has to be woken.
-struct OneCore(libc::cpu_set_t);
-
-impl OneCore {
-    fn new() -> io::Result<Self> {
-        // SAFETY: all zeros are a valid set, of this size.
-        unsafe {
-            let (mut allowed, mut only): (libc::cpu_set_t, _) = (mem::zeroed(), mem::zeroed());
-            checked(libc::sched_getaffinity(
-                0,
-                size_of_val(&allowed),
-                &mut allowed,
-            ))?;
-            libc::CPU_SET(checked(libc::sched_getcpu())? as usize, &mut only);
-            checked(libc::sched_setaffinity(0, size_of_val(&only), &only))?;
-            Ok(Self(allowed))
-        }
-    }
-}
-
-impl Drop for OneCore {
-    fn drop(&mut self) {
-        // SAFETY: a set of this size.
-        unsafe { libc::sched_setaffinity(0, size_of_val(&self.0), &self.0) };
-    }
-}
-
-fn checked(result: libc::c_int) -> io::Result<libc::c_int> {
-    match result {
-        -1 => Err(io::Error::last_os_error()),
-        result => Ok(result),
     }
 }
 

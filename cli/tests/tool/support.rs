@@ -11,6 +11,8 @@ use shmcomm::{Channel, Name, Segment, Side, Topic, channel, segment, topic};
 
 #[path = "../../../tests/support/measure.rs"]
 pub mod measure;
+#[path = "../../../tests/support/one_core.rs"]
+mod one_core;
 #[path = "../../../tests/support/ptrace.rs"]
 #[allow(dead_code)]
 pub mod ptrace;

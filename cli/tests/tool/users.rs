@@ -26,6 +26,7 @@ impl Copy {
         let number = COUNT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         let path = directory.join(format!("shmcomm-{number}"));
         fs::copy(TOOL, &path).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
         Self(path)
     }
 

@@ -6,9 +6,12 @@ use std::time::Duration;
 
 #[path = "../../../tests/support/measure.rs"]
 mod measure;
+#[path = "../../../tests/support/one_core.rs"]
+mod one_core;
 mod sysv_key;
 
 pub use measure::{Progress, all, median, spread, timed, within};
+pub use one_core::OneCore;
 use shmcomm::{Errno, Error};
 pub use sysv_key::SysvKey;
 
@@ -153,6 +156,7 @@ pub fn kill_at_each(
         libc::PTRACE_SINGLESTEP => EVERY,
         _ => 1,
     };
+    let _core = OneCore::new().unwrap();
     let mut progress = Progress::new("killed at each step");
     for steps in spread(every) {
         progress.at(steps);
