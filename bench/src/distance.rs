@@ -1,5 +1,5 @@
 //! The distance of the two cores. A hypervisor moves them, and most figures follow; so a table has
-//! rounds of one distance only.
+//! measurements of one distance only.
 
 use std::cell::RefCell;
 use std::ptr;
@@ -19,8 +19,8 @@ const DISTANCES: [(&str, f64); 3] = [
     ("near cores", 75.0),
     ("far cores", 200.0),
 ];
-/// Cores that move come back within a second, which this number of raw round trips takes, or stay away.
-const MAX_ATTEMPTS: usize = 60;
+/// Cores rarely move twice within a second.
+const MAX_ATTEMPTS: usize = 10;
 /// Blocks of round trips, 4 ms on near cores; the shortest block is the one that nothing disturbed. Two
 /// processes that have just started may share a core for a millisecond or two.
 const BLOCKS: usize = 200;
@@ -144,7 +144,7 @@ impl Raw {
     }
 }
 
-/// Measurements of one round: row, column, value.
+/// What one turn has measured: row, column, value.
 pub type Samples = Vec<(usize, usize, f64)>;
 
 /// The number of the distance that a raw round trip shows.
@@ -153,68 +153,48 @@ fn distance(raw: f64) -> usize {
     DISTANCES.iter().rposition(begins).unwrap_or_default()
 }
 
-/// Takes the run's rounds, each of `turns` measurements, each of which is first in turn. A round has
-/// one distance, that at its start: a measurement during which the cores moved is repeated, and only
-/// if they stay away, the round is dropped and another begun, as many as the run has rounds. Returns
-/// the tables that have rounds, each with its title.
+/// Takes the run's rounds, each of `turns` measurements, each of which is first in turn. A measurement
+/// belongs to the table of the distance that the cores had before and after it; one during which they
+/// moved is repeated. Returns the tables that have measurements, each with its title.
 pub fn rounds(
     run: &Run,
     empty: &Table,
     turns: usize,
     mut measure: impl FnMut(usize, &mut Samples) -> Result<()>,
 ) -> Result<Vec<(String, Table)>> {
-    let mut groups = DISTANCES.map(|(name, _)| (name, empty.clone(), Vec::new(), 0));
-    let (mut taken, mut dropped, mut repeated) = (0, 0, 0);
-    'rounds: while taken < run.rounds && dropped <= run.rounds {
-        let mut now = run.raw.measure()?;
-        let here = distance(now);
-        let (mut samples, mut raw) = (Samples::new(), vec![now]);
-        for turn in 0..turns {
-            let mut attempts = 0;
-            loop {
-                let mut new = Samples::new();
-                let starts_here = distance(now) == here;
-                if starts_here {
-                    let measured = measure((taken + turn) % turns, &mut new);
-                    run.scratch.clear();
-                    if let (Err(error), 0) = (measured, taken) {
-                        eprintln!("bench: {error}");
-                    }
-                }
-                unless_interrupted()?;
-                now = run.raw.measure()?;
-                if starts_here && distance(now) == here {
-                    samples.append(&mut new);
-                    raw.push(now);
-                    break;
-                }
-                repeated += usize::from(starts_here);
-                attempts += 1;
-                if attempts > MAX_ATTEMPTS {
-                    dropped += 1;
-                    continue 'rounds;
-                }
+    let mut groups = DISTANCES.map(|(name, _)| (name, empty.clone(), Vec::new()));
+    let mut repeated = 0;
+    let mut now = run.raw.measure()?;
+    for (round, turn) in (0..run.rounds).flat_map(|round| (0..turns).map(move |turn| (round, turn)))
+    {
+        for _ in 0..MAX_ATTEMPTS {
+            let (before, mut samples) = (now, Samples::new());
+            let measured = measure((round + turn) % turns, &mut samples);
+            run.scratch.clear();
+            if let (Err(error), 0) = (measured, round) {
+                eprintln!("bench: {error}");
             }
+            unless_interrupted()?;
+            now = run.raw.measure()?;
+            if distance(before) == distance(now) {
+                let (_, table, raw) = &mut groups[distance(now)];
+                raw.push(now);
+                for (row, column, value) in samples {
+                    table.add(row, column, value);
+                }
+                break;
+            }
+            repeated += 1;
         }
-        let (_, table, all, rounds) = &mut groups[here];
-        samples
-            .drain(..)
-            .for_each(|(row, column, value)| table.add(row, column, value));
-        all.append(&mut raw);
-        *rounds += 1;
-        taken += 1;
     }
-    if repeated + dropped > 0 {
-        println!(
-            "\nThe cores moved during {repeated} measurements, which were repeated; {dropped} rounds are \
-             dropped."
-        );
+    if repeated > 0 {
+        println!("\nThe cores moved during {repeated} measurements, which were repeated.");
     }
-    let measured = groups.into_iter().filter(|(.., rounds)| *rounds > 0);
-    let titled = measured.map(|(name, table, raw, rounds)| {
-        let raw = Spread::of(&raw);
+    let measured = groups.into_iter().filter(|(.., raw)| !raw.is_empty());
+    let titled = measured.map(|(name, table, raw)| {
+        let (raw, counts) = (Spread::of(&raw), table.counts());
         (
-            format!("{name}: raw round trip {raw} ns, {rounds} rounds"),
+            format!("{name}: raw round trip {raw} ns, {counts} measurements a cell"),
             table,
         )
     });

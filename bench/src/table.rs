@@ -45,6 +45,16 @@ impl Table {
         &self.rows[row].1[column]
     }
 
+    /// The least and the greatest number of measurements of the cells that have any.
+    pub fn counts(&self) -> String {
+        let cells = self.rows.iter().flat_map(|(_, cells)| cells);
+        let counts = || cells.clone().map(Vec::len).filter(|count| *count > 0);
+        match (counts().min(), counts().max()) {
+            (Some(least), Some(most)) if least < most => format!("{least} to {most}"),
+            (least, _) => least.unwrap_or_default().to_string(),
+        }
+    }
+
     /// Prints the rows that have measurements, and headings.
     pub fn print(&self) {
         let rows = self.rows.iter().map(|(name, cells)| {

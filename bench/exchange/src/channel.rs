@@ -92,7 +92,7 @@ pub fn measure(run: &Run) -> Result<()> {
         table.print();
     }
     println!(
-        "\nMedians (quartiles) of rounds in which the systems take turns. Round trips are of 64 B, \
+        "\nMedians (quartiles) of measurements in which the systems take turns; the ratios of rates are those of medians. Round trips are of 64 B, \
          each beside a raw round trip, or that of a bare futex, in the same two processes; asleep, \
          each side waits {} µs before it answers. One way: messages a second. shmcomm is used \
          through libshmcomm.so, except from Rust.",
@@ -124,7 +124,7 @@ fn one(run: &Run, system: &System, work: Work, message: usize, time: Duration) -
     (system.run)(&job).map_err(|error| format!("{}, {message} B: {error}", system.name).into())
 }
 
-/// Adds the ratios of message rates, round by round.
+/// Adds the ratios of message rates, each of two medians.
 fn compare(table: &mut Table, systems: &[(usize, &System)]) {
     let find = |name| systems.iter().position(|(_, system)| system.name == name);
     let is_peer = |&row: &usize| {
@@ -148,14 +148,9 @@ fn compare(table: &mut Table, systems: &[(usize, &System)]) {
                 [] => 0.0,
                 values => Spread::of(values).median(),
             };
-            let faster = |&&one: &&usize, &&other: &&usize| median(one).total_cmp(&median(other));
-            if let Some(&other) = others.iter().max_by(faster) {
-                let values = table.cell(ours, column).iter();
-                let pairs = values.zip(table.cell(other, column));
-                let ratios: Vec<f64> = pairs.map(|(ours, theirs)| ours / theirs).collect();
-                ratios
-                    .into_iter()
-                    .for_each(|ratio| table.add(added, column, ratio));
+            let theirs = others.iter().map(|&row| median(row)).fold(0.0, f64::max);
+            if theirs > 0.0 && median(ours) > 0.0 {
+                table.add(added, column, median(ours) / theirs);
             }
         }
     }
