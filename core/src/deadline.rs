@@ -6,7 +6,7 @@ use crate::sys;
 
 /// How long a process sleeps before it looks on its own: whether the other processes are alive, or one
 /// died before it woke a sleeper. That is noticed within 100 ms; 20 ms of them are left for the
-/// scheduler. An idle channel wakes its two processes 12.5 times a second, which takes 0.04 % of a core
+/// scheduler. An idle channel wakes its two processes 12.5 times a second, 0.04 to 0.08 % of a core each
 /// (docs/benchmarks.md).
 pub const SLICE_NS: i64 = 80_000_000;
 
