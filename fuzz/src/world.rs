@@ -1,14 +1,15 @@
 //! A channel, its handles, and the model of its contents.
 
-use std::ptr::NonNull;
+mod receiver;
+mod sender;
+
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
-use shmcomm::channel::{Channel, Options, ReadAhead, Side};
+use shmcomm::channel::{Channel, Options, Side};
 use shmcomm::{Errno, Error, Name};
 
 use crate::death;
-use crate::guard;
 use crate::random::Random;
 
 /// On a busy machine, a call may outlast its timeout by less than this.
@@ -275,188 +276,6 @@ impl World {
                 let errno = result.as_ref().err().map(|error| error.errno());
                 assert_eq!(errno, expected, "{what}, message {}", self.sent);
                 result.ok()
-            }
-        }
-    }
-
-    fn sender_failure(&self, which: usize, length: u64, timeout: i32) -> Option<Errno> {
-        let too_large = length > self.capacity - 16;
-        let full = !too_large && self.used() + room(length) + 8 > self.capacity;
-        match self.failure(Side::Sender, which, timeout, full) {
-            None if too_large => Some(Errno::EMSGSIZE),
-            failure => failure,
-        }
-    }
-
-    fn send(&mut self, which: usize, timeout: i32) {
-        let bytes = match self.random.one_in(50) {
-            true => vec![0; self.capacity as usize - 15],
-            false => self.next(),
-        };
-        let expected = self.sender_failure(which, bytes.len() as u64, timeout);
-        let handle = &mut self.handles[0][which];
-        let mut result = handle.channel.send(&bytes, timeout);
-        handle.pending = None;
-        if timeout == 0 {
-            result = self.poll_result(Side::Sender, which, bytes.len() as u64, result);
-        }
-        if self.agree(result, expected, "send").is_some() {
-            self.sent += 1;
-        }
-    }
-
-    fn receive(&mut self, which: usize, timeout: i32) {
-        let expected = self.receiver_failure(which, timeout);
-        let bytes = message(self.seed, self.received, self.capacity);
-        let short = expected.is_none() && !bytes.is_empty() && self.random.one_in(20);
-        let mut buffer = vec![0; self.capacity as usize];
-        if short {
-            buffer.truncate(bytes.len() - 1);
-        }
-        let expected = if short {
-            Some(Errno::EMSGSIZE)
-        } else {
-            expected
-        };
-        let handle = &mut self.handles[1][which];
-        let mut result = handle.channel.receive(&mut buffer, timeout);
-        handle.pending = None;
-        if timeout == 0 {
-            result = self.poll_result(Side::Receiver, which, 0, result);
-        }
-        if let Some(length) = self.agree(result, expected, "receive") {
-            assert!(length <= buffer.len());
-            if !self.damaged {
-                assert!(buffer[..length] == bytes, "message {}", self.received);
-            }
-            self.received += 1;
-        }
-    }
-
-    fn receiver_failure(&self, which: usize, timeout: i32) -> Option<Errno> {
-        if let Some(errno) = self.failure(Side::Receiver, which, timeout, false) {
-            return Some(errno);
-        }
-        let empty = self.sent == self.received;
-        self.failure(Side::Receiver, which, timeout, empty)
-    }
-
-    fn reserve(&mut self, which: usize, timeout: i32) {
-        let bytes = self.next();
-        let more = if self.random.one_in(3) {
-            self.random.below(40)
-        } else {
-            0
-        };
-        let length = bytes.len() as u64 + more;
-        let expected = self.sender_failure(which, length, timeout);
-        let handle = &mut self.handles[0][which];
-        let mut result = handle.channel.reserve(length as usize, timeout);
-        handle.pending = None;
-        if timeout == 0 {
-            result = self.poll_result(Side::Sender, which, length, result);
-        }
-        if let Some(place) = self.agree(result, expected, "reserve") {
-            assert!(guard::is_mapped(place.addr().get(), length as usize));
-            // SAFETY: the call reserved `length` bytes.
-            unsafe {
-                place.copy_from_nonoverlapping(NonNull::from(&bytes[..]).cast(), bytes.len())
-            };
-            // SAFETY: the same reservation. Bytes that are not committed may have any value.
-            unsafe { place.add(bytes.len()).write_bytes(0xff, more as usize) };
-            self.handles[0][which].pending = Some(length);
-        }
-    }
-
-    fn commit(&mut self, which: usize) {
-        let length = self.next().len() as u64;
-        let handle = &mut self.handles[0][which];
-        let expected = match handle.pending {
-            Some(reserved) if reserved >= length => None,
-            _ => Some(Errno::EINVAL),
-        };
-        let result = handle.channel.commit(length as usize);
-        if result.is_ok() {
-            handle.pending = None;
-        }
-        // The reserved length decides, also after damage.
-        assert_eq!(result.err().map(|error| error.errno()), expected, "commit");
-        if expected.is_none() {
-            self.sent += 1;
-        }
-    }
-
-    fn peek(&mut self, which: usize, timeout: i32) {
-        let expected = self.receiver_failure(which, timeout);
-        let handle = &mut self.handles[1][which];
-        let mut result = handle.channel.peek(timeout);
-        handle.pending = None;
-        if timeout == 0 {
-            result = self.poll_result(Side::Receiver, which, 0, result);
-        }
-        if let Some((place, length)) = self.agree(result, expected, "peek") {
-            assert!(guard::is_mapped(place.addr().get(), length));
-            // SAFETY: `length` bytes are mapped, and no process writes there now.
-            let found = unsafe { std::slice::from_raw_parts(place.as_ptr(), length) };
-            let bytes = message(self.seed, self.received, self.capacity);
-            assert!(self.damaged || found == bytes, "message {}", self.received);
-            self.handles[1][which].pending = Some(length as u64);
-        }
-    }
-
-    fn release(&mut self, which: usize) {
-        let handle = &mut self.handles[1][which];
-        let expected = match handle.pending.take() {
-            Some(_) => None,
-            None => Some(Errno::EINVAL),
-        };
-        let result = handle.channel.release();
-        assert_eq!(result.err().map(|error| error.errno()), expected, "release");
-        if expected.is_none() {
-            self.received += 1;
-        }
-    }
-
-    /// Reads some messages ahead, perhaps twice, and releases some of them.
-    fn read_ahead(&mut self, which: usize) {
-        let handle = self.handles[1].remove(which);
-        let mut ahead = ReadAhead::new(handle.channel).expect("an unshared receiver");
-        for _ in 0..=self.random.below(2) {
-            ahead.rewind().expect("rewind");
-            self.read_some(&mut ahead);
-        }
-        for _ in 0..self.random.below(8) {
-            let is_read = ahead.released() != ahead.read();
-            let released = ahead.release();
-            match is_read {
-                true if self.agree(released, None, "release").is_some() => self.received += 1,
-                true => {}
-                false => assert!(released.is_err()),
-            }
-        }
-        let channel = ahead.into_channel();
-        let handle = Handle {
-            channel,
-            pending: None,
-            ..handle
-        };
-        self.handles[1].insert(which, handle);
-    }
-
-    fn read_some(&mut self, ahead: &mut ReadAhead) {
-        for number in self.received..self.received + self.random.below(8) {
-            let is_empty = number == self.sent;
-            let expected = is_empty.then_some(Errno::EAGAIN);
-            let Some((place, length)) = self.agree(ahead.peek(0), expected, "peek") else {
-                return;
-            };
-            assert!(guard::is_mapped(place.addr().get(), length));
-            // SAFETY: `length` bytes are mapped, and no process writes there now.
-            let found = unsafe { std::slice::from_raw_parts(place.as_ptr(), length) };
-            let bytes = message(self.seed, number, self.capacity);
-            assert!(self.damaged || found == bytes, "message {number}");
-            if self.agree(ahead.advance(), None, "advance").is_none() {
-                return;
             }
         }
     }
