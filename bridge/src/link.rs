@@ -209,7 +209,7 @@ impl Work {
 
 const LONGEST_WAIT: Duration = Duration::from_millis(WAIT_MS as u64);
 
-/// Sends these bytes to all who have subscribed, if there are any. What is lost is noticed by its number.
+/// Sends these bytes to the bridges that have subscribed. They miss a lost message by its number.
 fn put(publisher: &Publisher, bytes: Vec<u8>) {
     let _ = publisher.put(bytes).wait();
 }

@@ -77,7 +77,7 @@ fn run(settings: Settings) -> zenoh::Result<()> {
             let is_due = status_at.is_some_and(|at| at <= Instant::now());
             match signal {
                 Some(libc::SIGTERM | libc::SIGINT) if stop.swap(true, Relaxed) => {
-                    // The second one: leave at once. What is unacknowledged is sent again.
+                    // A second signal does not wait: the next bridge sends again what is unacknowledged.
                     std::process::exit(1);
                 }
                 Some(libc::SIGUSR1) => print_status(&session, &works),

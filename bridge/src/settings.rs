@@ -72,7 +72,7 @@ pub struct Link {
     pub key: String,
     /// Bytes of the channel, if the bridge creates it; 0: the library's default.
     pub capacity: usize,
-    /// The permission bits, likewise.
+    /// Permission bits of the channel or topic, if the bridge creates it.
     pub mode: u32,
     /// Bytes that may be unacknowledged.
     pub window: Option<u64>,

@@ -260,7 +260,7 @@ impl World {
         })
     }
 
-    /// The message that a reader has found, which reported so many lost ones.
+    /// The number of the message that a reader has found, after it checked the count of lost ones.
     fn found(&mut self, which: usize, found: Message) -> u64 {
         let reader = &self.readers[which];
         let next = reader.position.wrapping_add(1);

@@ -120,7 +120,7 @@ impl Machines {
         }
     }
 
-    /// Makes the link slow, or fast again. What makes it slow.
+    /// Makes the link slow, or fast again. Returns what slows it, or nothing.
     pub fn set_slow(&self, is_slow: bool) -> &'static str {
         let Some(Namespaces([a, _])) = &self.namespaces else {
             return "a proxy";
