@@ -6,21 +6,19 @@ import weakref
 from collections import deque
 from ctypes import get_errno
 from errno import ETIMEDOUT
-from types import TracebackType
-from typing import Any, Callable, Deque, List, Optional, Type, TypeVar
+from typing import Any, Callable, Deque, List, Optional
 
 from . import _library
 from ._call import Name, failure
 from ._named import Named
 from ._readiness import Readiness
 from ._view import View
+from ._with import Closing
 
 _open_ends: "weakref.WeakSet[End]" = weakref.WeakSet()
 
-Self = TypeVar("Self", bound="End")
 
-
-class End(Named):
+class End(Closing, Named):
     """A handle of a channel or a topic.
 
     A method calls the library in this way, so that threads take turns:
@@ -101,22 +99,6 @@ class End(Named):
                 raise BufferError(f"a view of a message of {self._name} is still in use")
             self._readiness.cancel(self._handle)
             self._usable = self._handle = None
-
-    def __enter__(self: Self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: Optional[Type[BaseException]],
-        error: Optional[BaseException],
-        traceback: Optional[TracebackType],
-    ) -> None:
-        try:
-            self.close()
-        except BufferError:
-            # The frames of an exception may still hold a view: then its death closes the handle.
-            if kind is None:
-                raise
 
     def fileno(self) -> int:
         raise NotImplementedError

@@ -3,12 +3,12 @@
 import ctypes
 from ctypes import get_errno
 from errno import ETIMEDOUT
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Optional, Type, Union
+from typing import TYPE_CHECKING, Any, Optional, Union
 
 from . import _library
 from ._call import failure, slices
 from ._segment import Segment
+from ._with import Locking
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 SIZE = 16
 
 
-class Mutex:
+class Mutex(Locking):
     """A mutex in shared memory that survives the death of its holder.
 
     memory: a writable Segment, or another writable buffer of shared memory.
@@ -68,18 +68,6 @@ class Mutex:
         """Unlocks the mutex. Raises PermissionError if the calling thread does not hold it."""
         if _library.mutex_unlock(self._address) != 0:
             raise failure()
-
-    def __enter__(self) -> "Mutex":
-        self.acquire()
-        return self
-
-    def __exit__(
-        self,
-        kind: Optional[Type[BaseException]],
-        error: Optional[BaseException],
-        traceback: Optional[TracebackType],
-    ) -> None:
-        self.release()
 
     def __reduce_ex__(self, protocol: object) -> Any:
         raise TypeError("a Mutex belongs to one process: create it again over the same memory")

@@ -2,14 +2,14 @@
 
 import ctypes
 import os
-from types import TracebackType
-from typing import Any, NamedTuple, Optional, Type
+from typing import Any, NamedTuple
 
 from . import _library
 from ._call import Name, failure
 from ._flags import RDONLY
 from ._named import Named
 from ._view import View
+from ._with import Closing
 
 
 class SegmentInfo(NamedTuple):
@@ -47,7 +47,7 @@ class SegmentInfo(NamedTuple):
     """PAGES_NORMAL, PAGES_TRANSPARENT or PAGES_HUGE."""
 
 
-class Segment(Named):
+class Segment(Closing, Named):
     """Shared memory of any kind, attached to this process.
 
     name: "sysv:PATH", "sysv:PATH#ID", "sysv:0xKEY", "sysv:private", "sysv:id:N", "posix:/NAME",
@@ -134,22 +134,6 @@ class Segment(Named):
             return
         self._view.withdraw()
         self._handle = None
-
-    def __enter__(self) -> "Segment":
-        return self
-
-    def __exit__(
-        self,
-        kind: Optional[Type[BaseException]],
-        error: Optional[BaseException],
-        traceback: Optional[TracebackType],
-    ) -> None:
-        try:
-            self.close()
-        except BufferError:
-            # The frames of an exception may still hold a view: then its death detaches the memory.
-            if kind is None:
-                raise
 
 
 def remove(name: Name) -> None:

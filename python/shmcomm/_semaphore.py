@@ -3,15 +3,15 @@
 import os
 from ctypes import get_errno
 from errno import ETIMEDOUT
-from types import TracebackType
-from typing import Optional, Type
+from typing import Optional
 
 from . import _library
 from ._call import Name, failure, slices
 from ._named import Named
+from ._with import Locking
 
 
-class Semaphore(Named):
+class Semaphore(Locking, Named):
     """A semaphore that processes share.
 
     By default it is a lock, or a pool of units. A unit that `acquire` took belongs to the process
@@ -58,18 +58,6 @@ class Semaphore(Named):
     def close(self) -> None:
         """Frees the handle. The semaphore stays. Closing again does nothing."""
         self._handle = None
-
-    def __enter__(self) -> "Semaphore":
-        self.acquire()
-        return self
-
-    def __exit__(
-        self,
-        kind: Optional[Type[BaseException]],
-        error: Optional[BaseException],
-        traceback: Optional[TracebackType],
-    ) -> None:
-        self.release()
 
 
 def remove_semaphore(name: Name) -> None:
